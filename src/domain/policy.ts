@@ -1,0 +1,134 @@
+/**
+ * Policy values: every number a guard works by, with the defaults that Ballast
+ * ships. All durations are milliseconds.
+ */
+import { Schema } from "effect"
+
+const Millis = Schema.Finite.check(Schema.isGreaterThan(0))
+const Ratio = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThanOrEqualTo(1))
+const atLeast = (min: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(min))
+const field = <S extends Schema.Top>(schema: S, description: string) => schema.annotate({ description })
+
+/** How long anything may take. */
+export const Timeouts = Schema.Struct({
+  hardMs: field(
+    Millis,
+    "hard limit of a whole answer, or of a stream's way to its first token: queue, retries and fallbacks included"
+  ),
+  nonCriticalMs: field(Millis, "the same for callers whose feature is marked non-critical"),
+  firstTokenMs: field(
+    Millis,
+    "one attempt's limit from sending the request to its first token (streams) or its answer"
+  ),
+  idleMs: field(Millis, "longest silence between two chunks of a stream"),
+  streamMs: field(Millis, "longest life of a stream, from its request to its last chunk"),
+  connectMs: field(Millis, "longest wait for a connection to the provider")
+})
+export interface Timeouts extends Schema.Schema.Type<typeof Timeouts> {}
+
+/** Requests and tokens a minute for one dimension; a missing number is no limit. */
+export const Limit = Schema.Struct({
+  requestsPerMinute: Schema.optionalKey(field(atLeast(1), "requests in any minute")),
+  tokensPerMinute: Schema.optionalKey(field(atLeast(1), "input and output tokens in any minute"))
+})
+export interface Limit extends Schema.Schema.Type<typeof Limit> {}
+
+/** The limits of one caller, checked together in one step. */
+export const RateLimits = Schema.Struct({
+  user: field(Limit, "each user of a tenant"),
+  ip: field(Limit, "each client address"),
+  tenant: field(Limit, "each tenant"),
+  global: field(Limit, "this deployment as a whole"),
+  premiumFactor: field(
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(1)),
+    "premium callers get user, ip and tenant limits times this"
+  )
+})
+export interface RateLimits extends Schema.Schema.Type<typeof RateLimits> {}
+
+/** The bounded queue before a provider. */
+export const BulkheadPolicy = Schema.Struct({
+  maxInFlight: field(atLeast(1), "calls in flight for each provider and process, streams included"),
+  maxQueue: field(atLeast(0), "callers that may wait for a place"),
+  maxWaitMs: field(Millis, "longest wait for a place")
+})
+export interface BulkheadPolicy extends Schema.Schema.Type<typeof BulkheadPolicy> {}
+
+/** When a breaker opens and how it closes again. */
+export const BreakerPolicy = Schema.Struct({
+  windowMs: field(Millis, "outcomes older than this are forgotten"),
+  minimumCalls: field(atLeast(1), "calls in the window before any rate counts"),
+  failureRate: field(Ratio, "share of failures that opens the breaker"),
+  slowRate: field(Ratio, "share of slow first tokens that opens the breaker"),
+  slowMs: field(Millis, "a first token later than this is slow"),
+  openMs: field(Millis, "how long an open breaker refuses before it probes"),
+  maxOpenMs: field(Millis, "most of the open time, which doubles with each failed probe"),
+  probes: field(atLeast(1), "calls let through to probe; as many successes close the breaker")
+})
+export interface BreakerPolicy extends Schema.Schema.Type<typeof BreakerPolicy> {}
+
+/** How often, when and how much may be retried. */
+export const RetryPolicyValues = Schema.Struct({
+  maxRetries: field(atLeast(0), "retries of one request on one candidate"),
+  baseMs: field(Millis, "full jitter draws from 0 to baseMs x 2^retry"),
+  capMs: field(Millis, "most of that range"),
+  budgetRatio: field(Ratio, "retries earned by each success"),
+  budgetMax: field(atLeast(0), "most retries saved up"),
+  budgetConcurrent: field(Ratio, "share of the calls in flight that may be retries"),
+  budgetMinConcurrent: field(atLeast(0), "retries in flight always allowed, for the whole fleet")
+})
+export interface RetryPolicyValues extends Schema.Schema.Type<typeof RetryPolicyValues> {}
+
+/** All policies together. */
+export const Policies = Schema.Struct({
+  timeouts: Timeouts,
+  rateLimits: RateLimits,
+  bulkhead: BulkheadPolicy,
+  breaker: BreakerPolicy,
+  retry: RetryPolicyValues
+})
+export interface Policies extends Schema.Schema.Type<typeof Policies> {}
+
+/**
+ * The shipped defaults. Sources: breaker window and rates between resilience4j's
+ * and Hystrix' defaults, scaled to the lower call rates of LLM traffic; retry
+ * budget from gRPC proposal A6 (success-funded, 10 %) with Envoy's 20 % cap on
+ * concurrent retries.
+ */
+export const defaults: Policies = {
+  timeouts: {
+    hardMs: 8_000,
+    nonCriticalMs: 1_500,
+    firstTokenMs: 8_000,
+    idleMs: 15_000,
+    streamMs: 300_000,
+    connectMs: 2_000
+  },
+  rateLimits: {
+    user: { requestsPerMinute: 100 },
+    ip: { requestsPerMinute: 200 },
+    tenant: {},
+    global: { requestsPerMinute: 5_000 },
+    premiumFactor: 2
+  },
+  bulkhead: { maxInFlight: 8, maxQueue: 64, maxWaitMs: 4_000 },
+  breaker: {
+    windowMs: 10_000,
+    minimumCalls: 20,
+    failureRate: 0.5,
+    slowRate: 0.9,
+    slowMs: 6_000,
+    openMs: 5_000,
+    maxOpenMs: 60_000,
+    probes: 3
+  },
+  retry: {
+    maxRetries: 2,
+    baseMs: 100,
+    capMs: 5_000,
+    budgetRatio: 0.1,
+    budgetMax: 10,
+    budgetConcurrent: 0.2,
+    budgetMinConcurrent: 3
+  }
+}

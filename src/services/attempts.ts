@@ -1,0 +1,36 @@
+/**
+ * What has been tried: one entry for each call that left for a provider (or
+ * was refused on its way there), in order. The log of the current request is a
+ * reference, so that any guard or adapter can read how often it was tried.
+ */
+import { Context } from "effect"
+import type { Candidate } from "../domain/candidate.ts"
+import type { ErrorKey } from "../domain/error-table.ts"
+
+/** One try. Times are epoch ms; `outcome` is `ok`, `cancelled` or the error's key. */
+export interface Attempt {
+  readonly candidate: Candidate
+  /** 0 for the first try on this candidate. */
+  readonly retry: number
+  /** Whether a call to the provider was made; `false` for a refusal by breaker, bulkhead or kill switch. */
+  called: boolean
+  readonly startedAt: number
+  openedAt: number | undefined
+  endedAt: number | undefined
+  outcome: "pending" | "ok" | "cancelled" | ErrorKey
+}
+
+/** The tries of one request. */
+export type AttemptLog = Array<Attempt>
+
+/** The log of the current request; `undefined` outside one. */
+export const Attempts = Context.Reference<AttemptLog | undefined>("ballast/services/Attempts", {
+  defaultValue: () => undefined
+})
+
+/** Calls that really left for a provider. */
+export const calls = (log: ReadonlyArray<Attempt>): number => {
+  let count = 0
+  for (const attempt of log) if (attempt.called) count++
+  return count
+}

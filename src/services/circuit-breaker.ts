@@ -1,0 +1,46 @@
+/**
+ * A breaker for each candidate (provider x model x region). It opens on the
+ * rate of failures or slow first tokens in a time window, refuses while open,
+ * then lets a few probes through, and closes when they succeed.
+ *
+ * A lease belongs to the generation in which it was taken: a late result of an
+ * older generation changes nothing. A lease whose scope closes without a
+ * verdict (interrupted, refused further on) is ignored.
+ */
+import { Context, Effect } from "effect"
+import type { Scope, Stream } from "effect"
+import type { CircuitBreakerError } from "../domain/errors.ts"
+
+export type BreakerState = "closed" | "open" | "half-open"
+
+/** The right to make one call, and the way to say how it went. The first verdict counts. */
+export interface BreakerLease {
+  /** The call answered; `firstTokenMs` decides whether it was slow. */
+  readonly succeed: (firstTokenMs: number) => void
+  /** The call failed in a way that speaks against the provider. `retryAfterMs` is honoured as open time. */
+  readonly fail: (retryAfterMs?: number) => void
+}
+
+/** A change of state. Times are epoch ms. */
+export interface BreakerTransition {
+  readonly key: string
+  readonly from: BreakerState
+  readonly to: BreakerState
+  readonly atMs: number
+  readonly reason: "failure-rate" | "slow-rate" | "probe-failed" | "probes-succeeded" | "open-time-over" | "manual"
+}
+
+export class CircuitBreaker extends Context.Service<
+  CircuitBreaker,
+  {
+    /** Admission to call `key`, or `Open` / `Probing` with the ms until it is worth asking again. */
+    readonly acquire: (key: string) => Effect.Effect<BreakerLease, CircuitBreakerError, Scope.Scope>
+    readonly state: (key: string) => Effect.Effect<BreakerState>
+    /** Open by hand for `forMs`. */
+    readonly trip: (key: string, forMs: number) => Effect.Effect<void>
+    /** Close by hand and forget the window. */
+    readonly reset: (key: string) => Effect.Effect<void>
+    /** Every change of state from now on. */
+    readonly transitions: Stream.Stream<BreakerTransition>
+  }
+>()("ballast/services/CircuitBreaker") {}

@@ -1,0 +1,93 @@
+/**
+ * The upstreams. `open` succeeds when the first chunk of a stream (or the whole
+ * answer) is here: before that point a request may be retried or sent
+ * elsewhere freely, after it never silently. The upstream connection lives in
+ * the scope; closing it aborts the call.
+ */
+import { Context, Effect, Stream } from "effect"
+import type { Scope } from "effect"
+import type { Candidate } from "../domain/candidate.ts"
+import type { ChatChunk, ChatCompletion, ChatRequest } from "../domain/chat.ts"
+import type { EmbeddingRequest, EmbeddingResponse } from "../domain/embedding.ts"
+import type { ProviderError } from "../domain/errors.ts"
+
+/**
+ * A chat request on its way to one upstream.
+ *
+ * - `chat`: the request as the caller wrote it; `chat.model` is the alias
+ * - `body`: the received JSON text of `chat`, when there is one: an adapter that changes nothing may forward it
+ * - `includeUsage`: ask a streaming upstream for token counts even where the caller did not
+ * - `deadlineMs`: epoch ms after which nobody waits any more
+ */
+export interface OpenRequest {
+  readonly chat: ChatRequest
+  readonly body: string | undefined
+  readonly includeUsage: boolean
+  readonly deadlineMs: number
+  readonly traceparent: string | undefined
+}
+
+/** An embedding request on its way to one upstream. */
+export interface EmbedRequest {
+  readonly embedding: EmbeddingRequest
+  readonly body: string | undefined
+  readonly deadlineMs: number
+  readonly traceparent: string | undefined
+}
+
+/** One streamed chunk, and its JSON text as it came, so that it can be forwarded without encoding it again. */
+export interface ChunkEvent {
+  readonly _tag: "Chunk"
+  readonly chunk: ChatChunk
+  readonly data: string
+}
+
+/** A whole answer, and its JSON text as it came. */
+export interface WholeEvent {
+  readonly _tag: "Whole"
+  readonly completion: ChatCompletion
+  readonly data: string
+}
+
+/** What an upstream sent. A stream is one or more `Chunk`s, a plain answer is exactly one `Whole`. */
+export type CompletionEvent = ChunkEvent | WholeEvent
+
+/** Requests and tokens that the upstream says are left, from its rate-limit headers; `undefined` where it says nothing. */
+export interface UpstreamLimits {
+  readonly remainingRequests: number | undefined
+  readonly remainingTokens: number | undefined
+}
+
+/**
+ * An answer that has begun.
+ *
+ * - `first`: the first event, already here
+ * - `rest`: what follows; ends only when the upstream said that it is complete. A stream that is cut, stalls or sends a
+ *   broken frame fails instead
+ */
+export interface Completion {
+  readonly candidate: Candidate
+  readonly first: CompletionEvent
+  readonly rest: Stream.Stream<CompletionEvent, ProviderError>
+  readonly upstream: UpstreamLimits
+}
+
+/** Embeddings, and their JSON text as it came. */
+export interface Embedded {
+  readonly candidate: Candidate
+  readonly response: EmbeddingResponse
+  readonly data: string
+}
+
+/** One upstream. What an adapter implements. */
+export interface Upstream {
+  readonly open: (candidate: Candidate, request: OpenRequest) => Effect.Effect<Completion, ProviderError, Scope.Scope>
+  readonly embed: (candidate: Candidate, request: EmbedRequest) => Effect.Effect<Embedded, ProviderError, Scope.Scope>
+}
+
+/** All configured upstreams; `candidate.provider` selects one. */
+export class Provider extends Context.Service<Provider, Upstream>()("ballast/services/Provider") {}
+
+/** All events of a completion, the first one included. */
+export const events = (completion: Completion): Stream.Stream<CompletionEvent, ProviderError> =>
+  Stream.concat(Stream.succeed(completion.first), completion.rest)

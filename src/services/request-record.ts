@@ -1,0 +1,88 @@
+/**
+ * One flat record for each request: who, what, when each stage ended, what was
+ * tried, what it cost. It is cheap enough to keep for all requests; telemetry
+ * makes metrics from every record and a span tree only from the sampled,
+ * failed or slow ones.
+ */
+import { Context } from "effect"
+import type { Candidate } from "../domain/candidate.ts"
+import type { Caller } from "../domain/caller.ts"
+import type { ErrorKey } from "../domain/error-table.ts"
+import type { Money } from "../domain/money.ts"
+import type { Usage } from "../domain/usage.ts"
+import type { AttemptLog } from "./attempts.ts"
+import type { LimitState } from "./rate-limiter.ts"
+
+/** The stages of a request in order; a stage's time is when it ended. */
+export type Stage = "admitted" | "opened" | "firstToken" | "settled"
+
+/** W3C trace context of the request: ids in lower-case hex, flags as the incoming header had them. */
+export interface TraceContext {
+  readonly traceId: string
+  readonly parentSpanId: string | undefined
+  readonly spanId: string
+  readonly sampled: boolean
+  readonly tracestate: string | undefined
+}
+
+/** How a request ended. */
+export type Outcome = "pending" | "ok" | "cancelled" | ErrorKey | "defect"
+
+/** The record. Fields are filled in as the request goes along. All times are epoch ms. */
+export interface RequestRecord {
+  readonly id: string
+  readonly operation: "chat" | "embeddings"
+  readonly caller: Caller
+  readonly startedAt: number
+  readonly trace: TraceContext | undefined
+  readonly attempts: AttemptLog
+  model: string | undefined
+  stream: boolean
+  candidate: Candidate | undefined
+  estimatedInput: number
+  limits: ReadonlyArray<LimitState>
+  admittedAt: number | undefined
+  /** When the first token (or the whole answer) was here. */
+  openedAt: number | undefined
+  endedAt: number | undefined
+  chunks: number
+  usage: Usage | undefined
+  /** Whether `usage` is what the provider reported, not our estimate. */
+  usageExact: boolean
+  cost: Money
+  outcome: Outcome
+}
+
+/** The record of the current request, set by whoever owns its id (the server); `complete` makes its own where none is set. */
+export const CurrentRecord = Context.Reference<RequestRecord | undefined>("ballast/services/RequestRecord", {
+  defaultValue: () => undefined
+})
+
+/** A fresh record. */
+export const make = (options: {
+  readonly id: string
+  readonly operation: RequestRecord["operation"]
+  readonly caller: Caller
+  readonly startedAt: number
+  readonly trace?: TraceContext | undefined
+}): RequestRecord => ({
+  id: options.id,
+  operation: options.operation,
+  caller: options.caller,
+  startedAt: options.startedAt,
+  trace: options.trace,
+  attempts: [],
+  model: undefined,
+  stream: false,
+  candidate: undefined,
+  estimatedInput: 0,
+  limits: [],
+  admittedAt: undefined,
+  openedAt: undefined,
+  endedAt: undefined,
+  chunks: 0,
+  usage: undefined,
+  usageExact: false,
+  cost: 0,
+  outcome: "pending"
+})
