@@ -83,10 +83,13 @@ export const errorTable: { readonly [K in ErrorKey]: ErrorRow } = {
   "ShutdownError.Draining": row(503, "service_unavailable_error", "shutting_down", true, "stop")
 }
 
+/** `Error.Reason` of an error. */
+export const keyOf = (error: BallastError): ErrorKey =>
+  // A template of the two tags is exactly an ErrorKey; TypeScript widens it to string.
+  `${error._tag}.${error.reason._tag}` as ErrorKey
+
 /** The table's row for an error. */
-export const rowOf = (error: BallastError): ErrorRow =>
-  // A template of two tags is exactly an ErrorKey; TypeScript widens it to string.
-  errorTable[`${error._tag}.${error.reason._tag}` as ErrorKey]
+export const rowOf = (error: BallastError): ErrorRow => errorTable[keyOf(error)]
 
 /** When to try again, in ms from now, where the error knows it; `undefined` where it does not. */
 export const retryAfterMs = (error: BallastError): number | undefined =>

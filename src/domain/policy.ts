@@ -99,7 +99,7 @@ export const defaults: Policies = {
   timeouts: {
     hardMs: 8_000,
     nonCriticalMs: 1_500,
-    firstTokenMs: 8_000,
+    firstTokenMs: 6_000,
     idleMs: 15_000,
     streamMs: 300_000,
     connectMs: 2_000
@@ -117,7 +117,7 @@ export const defaults: Policies = {
     minimumCalls: 20,
     failureRate: 0.5,
     slowRate: 0.9,
-    slowMs: 6_000,
+    slowMs: 4_000,
     openMs: 5_000,
     maxOpenMs: 60_000,
     probes: 3

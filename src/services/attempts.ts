@@ -5,9 +5,9 @@
  */
 import { Context } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
-import type { ErrorKey } from "../domain/error-table.ts"
+import type { Outcome } from "../domain/outcome.ts"
 
-/** One try. Times are epoch ms; `outcome` is `ok`, `cancelled` or the error's key. */
+/** One try. Times are epoch ms;  */
 export interface Attempt {
   readonly candidate: Candidate
   /** 0 for the first try on this candidate. */
@@ -17,7 +17,7 @@ export interface Attempt {
   readonly startedAt: number
   openedAt: number | undefined
   endedAt: number | undefined
-  outcome: "pending" | "ok" | "cancelled" | ErrorKey
+  outcome: Outcome
 }
 
 /** The tries of one request. */

@@ -13,12 +13,18 @@ import type { CircuitBreakerError } from "../domain/errors.ts"
 
 export type BreakerState = "closed" | "open" | "half-open"
 
-/** The right to make one call, and the way to say how it went. The first verdict counts. */
+/**
+ * The right to make one call, and the way to say how it went. The first verdict
+ * counts; but a call that succeeded (its first token came) may still `fail`
+ * once, when its stream breaks later.
+ */
 export interface BreakerLease {
   /** The call answered; `firstTokenMs` decides whether it was slow. */
   readonly succeed: (firstTokenMs: number) => void
   /** The call failed in a way that speaks against the provider. `retryAfterMs` is honoured as open time. */
   readonly fail: (retryAfterMs?: number) => void
+  /** Our own deadline ended the call after `elapsedMs`: counts as slow if that is slow already, else not at all. */
+  readonly cutShort: (elapsedMs: number) => void
 }
 
 /** A change of state. Times are epoch ms. */

@@ -7,14 +7,11 @@
 import { Context } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import type { Caller } from "../domain/caller.ts"
-import type { ErrorKey } from "../domain/error-table.ts"
 import type { Money } from "../domain/money.ts"
+import type { Outcome } from "../domain/outcome.ts"
 import type { Usage } from "../domain/usage.ts"
 import type { AttemptLog } from "./attempts.ts"
 import type { LimitState } from "./rate-limiter.ts"
-
-/** The stages of a request in order; a stage's time is when it ended. */
-export type Stage = "admitted" | "opened" | "firstToken" | "settled"
 
 /** W3C trace context of the request: ids in lower-case hex, flags as the incoming header had them. */
 export interface TraceContext {
@@ -24,9 +21,6 @@ export interface TraceContext {
   readonly sampled: boolean
   readonly tracestate: string | undefined
 }
-
-/** How a request ended. */
-export type Outcome = "pending" | "ok" | "cancelled" | ErrorKey | "defect"
 
 /** The record. Fields are filled in as the request goes along. All times are epoch ms. */
 export interface RequestRecord {

@@ -1,0 +1,254 @@
+/**
+ * One request and its answer over undici's `dispatch`: the handler that undici
+ * calls, and the response that the program reads, in one object.
+ *
+ * Two rules keep it safe and cheap:
+ * - Fibers are woken in a microtask, never inside undici's callbacks. Those run
+ *   while its parser is on the stack, and a program that sends or resumes
+ *   another call there would re-enter the parser (undici asserts against it).
+ *   It also means that all chunks of one socket read wake the reader once.
+ * - Nothing is allocated for a chunk but its place in an array.
+ */
+import { Buffer } from "node:buffer"
+import { Cause, Effect } from "effect"
+import type { Pull } from "effect"
+import type { Dispatcher } from "undici"
+import { TransportError } from "../../services/transport.ts"
+import type { Bytes, TransportRequest, TransportResponse } from "../../services/transport.ts"
+
+/** Bytes waiting to be pulled at which the sender is told to wait. */
+export const highWaterBytes = 65_536
+
+/** Most bytes that a finished call may still receive before it is aborted after all. */
+const lingerBytes = 65_536
+
+/** One error for all aborts: nobody reads it, and capturing a stack each time is dear. */
+const abortReason = new Error("the call was given up")
+
+/** What the transport keeps for its exchanges. */
+export interface ExchangeHost {
+  readonly dispatcher: Pick<Dispatcher, "dispatch">
+  /** The reason for an error of undici's, before or after the response headers. */
+  readonly toError: (error: Error, started: boolean) => TransportError
+  /** A finished call waits for its last bytes; the host aborts it when that takes long. */
+  readonly linger: (exchange: Exchange) => void
+  readonly lingered: (exchange: Exchange) => void
+}
+
+/** `waiting` for headers, `open` body, `ended` whole, `failed`, `lingering` for the last bytes, `closed` by us. */
+type State = "waiting" | "open" | "ended" | "failed" | "lingering" | "closed"
+
+export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
+  status = 0
+  readonly #host: ExchangeHost
+  #state: State = "waiting"
+  #headers: Record<string, string | Array<string> | undefined> = {}
+  #controller: Dispatcher.DispatchController | undefined
+  #chunks: Array<Buffer> = []
+  #buffered = 0
+  #limit = Infinity
+  #paused = false
+  #finished = false
+  #failure: TransportError | undefined
+  #waiter: (() => void) | undefined
+  #wakesOnData = false
+  #scheduled = false
+
+  constructor(host: ExchangeHost) {
+    this.#host = host
+  }
+
+  // ---- the program's side -------------------------------------------------
+
+  /** Dispatch, and succeed with this response when the headers are here; interruption aborts. */
+  start(request: TransportRequest): Effect.Effect<TransportResponse, TransportError> {
+    return Effect.callback((resume) => {
+      this.#waiter = () =>
+        resume(this.#state === "failed" && this.#failure !== undefined ? Effect.fail(this.#failure) : Effect.succeed(this))
+      this.#host.dispatcher.dispatch(
+        {
+          origin: request.origin,
+          path: request.path,
+          method: request.method,
+          // undici only reads the array.
+          headers: request.headers as Array<string>,
+          body: request.body ?? null
+        },
+        this
+      )
+      return this.close
+    })
+  }
+
+  readonly header = (name: string): string | undefined => {
+    const value = this.#headers[name]
+    return typeof value === "object" ? value.join(", ") : value
+  }
+
+  readonly text = (maxBytes: number): Effect.Effect<string, TransportError> =>
+    Effect.suspend(() => {
+      this.#limit = maxBytes
+      this.#resume()
+      return this.#whole()
+    })
+
+  readonly pull: Pull.Pull<Bytes, TransportError> = Effect.suspend(() => {
+    if (this.#chunks.length > 0) {
+      // Not empty: checked in the line before.
+      const chunks = this.#chunks as unknown as Bytes
+      this.#chunks = []
+      this.#buffered = 0
+      this.#resume()
+      return Effect.succeed(chunks)
+    }
+    switch (this.#state) {
+      case "open":
+        return this.#wait
+      case "ended":
+        return Cause.done()
+      default:
+        return Effect.fail(this.#failure ?? closedError)
+    }
+  })
+
+  readonly finish = (): void => {
+    this.#finished = true
+  }
+
+  /** End the call: nothing where the answer is whole, else abort at once (or let the last bytes of a finished one run out). */
+  readonly close: Effect.Effect<void> = Effect.sync(() => {
+    this.#waiter = undefined
+    if (this.#state !== "waiting" && this.#state !== "open") return
+    if (this.#finished && this.#state === "open") {
+      this.#state = "lingering"
+      this.#chunks = []
+      this.#buffered = 0
+      this.#host.linger(this)
+      this.#resume()
+      return
+    }
+    this.abort()
+  })
+
+  /** Give the connection up. Without a controller (still connecting or queued) the request is dropped when its turn comes. */
+  abort(): void {
+    if (this.#state === "ended" || this.#state === "failed") return
+    this.#state = "closed"
+    this.#chunks = []
+    this.#controller?.abort(abortReason)
+  }
+
+  readonly #wait: Pull.Pull<Bytes, TransportError> = Effect.callback((resume) => {
+    this.#wakesOnData = true
+    this.#waiter = () => resume(this.pull)
+    return this.#forget
+  })
+
+  readonly #forget: Effect.Effect<void> = Effect.sync(() => {
+    this.#waiter = undefined
+  })
+
+  #whole(): Effect.Effect<string, TransportError> {
+    switch (this.#state) {
+      case "ended": {
+        const [first, ...rest] = this.#chunks
+        if (this.#buffered > this.#limit) return Effect.fail(tooLarge(this.#limit))
+        if (first === undefined) return Effect.succeed("")
+        return Effect.succeed((rest.length === 0 ? first : Buffer.concat(this.#chunks)).toString("utf8"))
+      }
+      case "open": {
+        const length = Number(this.header("content-length"))
+        if (this.#buffered > this.#limit || length > this.#limit) {
+          this.abort()
+          return Effect.fail(tooLarge(this.#limit))
+        }
+        return Effect.callback((resume) => {
+          this.#wakesOnData = false
+          this.#waiter = () => resume(Effect.suspend(() => this.#whole()))
+          return this.#forget
+        })
+      }
+      default:
+        return Effect.fail(this.#failure ?? closedError)
+    }
+  }
+
+  #resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#controller?.resume()
+  }
+
+  #wake(): void {
+    if (this.#waiter === undefined || this.#scheduled) return
+    this.#scheduled = true
+    queueMicrotask(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.()
+  }
+
+  // ---- undici's side ------------------------------------------------------
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#state === "closed") controller.abort(abortReason)
+    else this.#controller = controller
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | Array<string> | undefined>
+  ): void {
+    // 1xx: an interim answer; the real one follows.
+    if (status < 200 || this.#state !== "waiting") return
+    this.status = status
+    this.#headers = headers
+    this.#state = "open"
+    this.#wake()
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#state === "open") {
+      this.#chunks.push(chunk)
+      this.#buffered += chunk.length
+      // A reader of the whole text allows more than the mark, but not more than its limit.
+      const mark = this.#limit === Infinity ? highWaterBytes : this.#limit + 1
+      if (this.#buffered >= mark && !this.#paused) {
+        this.#paused = true
+        controller.pause()
+      }
+      if (this.#wakesOnData || this.#paused) this.#wake()
+    } else if (this.#state === "lingering") {
+      this.#buffered += chunk.length
+      if (this.#buffered > lingerBytes) {
+        this.#host.lingered(this)
+        this.abort()
+      }
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#state === "lingering") this.#host.lingered(this)
+    if (this.#state === "closed") return
+    this.#state = "ended"
+    this.#wake()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#state === "lingering") this.#host.lingered(this)
+    if (this.#state === "closed" || this.#state === "ended") return
+    this.#failure = this.#host.toError(error, this.#state !== "waiting")
+    this.#state = "failed"
+    this.#wake()
+  }
+}
+
+const closedError = new TransportError({ reason: { _tag: "Closed", detail: "the call was given up" } })
+
+const tooLarge = (limitBytes: number): TransportError =>
+  new TransportError({ reason: { _tag: "TooLarge", limitBytes } })

@@ -1,0 +1,57 @@
+/**
+ * The life of a chat request, top to bottom. Each line names a service that
+ * has a file of its own in `src/services`; the layers behind them are chosen
+ * in `ballast.ts`, or by whoever embeds this.
+ */
+import { Effect } from "effect"
+import type { ChatRequest } from "../domain/chat.ts"
+import type { CompleteError } from "../domain/errors.ts"
+import type { Completion } from "../services/provider.ts"
+import * as Attempt from "./attempt.ts"
+import * as Candidates from "./candidates.ts"
+import type { Requirements } from "./guards.ts"
+import * as Metering from "./metering.ts"
+import * as Request from "./request.ts"
+import * as Sizing from "./sizing.ts"
+
+/**
+ * Answer a chat request under all guards.
+ *
+ * Succeeds when the first token (or the whole answer, where `chat.stream` is
+ * not set) is here: the commit point. Before it, failures are retried and sent
+ * elsewhere; after it, a failure is the stream's own. The scope holds the
+ * permits and the upstream connection: close it and the call is aborted.
+ *
+ * `body` is the JSON text that `chat` was parsed from, where there is one; it
+ * is forwarded as it is when nothing has to be changed.
+ */
+export const complete = (chat: ChatRequest, body?: string): Effect.Effect<Completion, CompleteError, Requirements> =>
+  Request.run("chat", (request) =>
+    Effect.gen(function* () {
+      const { catalog, killSwitch, limiter, provider, record, retryBudget, router } = request
+      const { caller } = record
+      yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: chat.model })
+      const model = yield* catalog.resolve(chat.model, "chat")
+      const size = yield* Sizing.ofChat(request, model, chat)
+      const reservation = yield* limiter.reserve(caller, size.input + size.output)
+      const candidates = yield* router.route(model, caller)
+      Request.admitted(request, reservation.states)
+      const answered = yield* Candidates.firstToAnswer(request, candidates, (candidate, attempt) =>
+        Attempt.guarded(
+          request,
+          candidate,
+          attempt,
+          size.input + size.output,
+          provider.open(candidate, {
+            chat,
+            body,
+            includeUsage: true,
+            deadlineMs: request.deadline.atMs,
+            traceparent: Request.traceparent(record)
+          })
+        )
+      )
+      yield* retryBudget.deposit
+      return yield* Metering.meter(request, model, reservation, answered)
+    })
+  )

@@ -1,0 +1,52 @@
+/**
+ * The life of an embedding request: the same guards as `complete`, in the same
+ * order, around a call that answers in one piece.
+ */
+import { Effect } from "effect"
+import * as Catalog from "../domain/catalog.ts"
+import type { EmbeddingRequest } from "../domain/embedding.ts"
+import type { CompleteError } from "../domain/errors.ts"
+import * as Usage from "../domain/usage.ts"
+import type { Embedded } from "../services/provider.ts"
+import * as Attempt from "./attempt.ts"
+import * as Candidates from "./candidates.ts"
+import type { Requirements } from "./guards.ts"
+import * as Request from "./request.ts"
+import * as Sizing from "./sizing.ts"
+
+/** Embed texts under all guards. `body` is the JSON text that `embedding` was parsed from, where there is one. */
+export const embed = (
+  embedding: EmbeddingRequest,
+  body?: string
+): Effect.Effect<Embedded, CompleteError, Requirements> =>
+  Request.run("embeddings", (request) =>
+    Effect.gen(function* () {
+      const { catalog, killSwitch, limiter, provider, record, retryBudget, router } = request
+      const { caller } = record
+      yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: embedding.model })
+      const model = yield* catalog.resolve(embedding.model, "embedding")
+      const tokens = Sizing.ofEmbedding(request, model, embedding)
+      const reservation = yield* limiter.reserve(caller, tokens)
+      const candidates = yield* router.route(model, caller)
+      Request.admitted(request, reservation.states)
+      const { answer } = yield* Candidates.firstToAnswer(request, candidates, (candidate, attempt) =>
+        Attempt.guarded(
+          request,
+          candidate,
+          attempt,
+          tokens,
+          provider.embed(candidate, {
+            embedding,
+            body,
+            deadlineMs: request.deadline.atMs,
+            traceparent: Request.traceparent(record)
+          })
+        )
+      )
+      yield* retryBudget.deposit
+      const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
+      Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
+      yield* reservation.settle(usage.prompt_tokens)
+      return answer
+    })
+  )

@@ -1,0 +1,68 @@
+/**
+ * The services that every guarded call goes through, as one type and one
+ * lookup: programs read them from the context together.
+ */
+import { Context } from "effect"
+import type { Scope } from "effect"
+import { Bulkhead } from "../services/bulkhead.ts"
+import { Catalog } from "../services/catalog.ts"
+import { CircuitBreaker } from "../services/circuit-breaker.ts"
+import { KillSwitch } from "../services/kill-switch.ts"
+import { Provider } from "../services/provider.ts"
+import { RateLimiter } from "../services/rate-limiter.ts"
+import { RetryBudget } from "../services/retry-budget.ts"
+import { RetryPolicy } from "../services/retry-policy.ts"
+import { Router } from "../services/router.ts"
+import { Telemetry } from "../services/telemetry.ts"
+import { Timers } from "../services/timers.ts"
+import { TokenCounter } from "../services/token-counter.ts"
+
+/** Everything `complete` and `embed` require, besides the scope in which the answer lives. */
+export type Guards =
+  | Bulkhead
+  | Catalog
+  | CircuitBreaker
+  | KillSwitch
+  | Provider
+  | RateLimiter
+  | RetryBudget
+  | RetryPolicy
+  | Router
+  | Telemetry
+  | Timers
+  | TokenCounter
+
+/** The guards by name. */
+export interface Resolved {
+  readonly bulkhead: Bulkhead["Service"]
+  readonly catalog: Catalog["Service"]
+  readonly breaker: CircuitBreaker["Service"]
+  readonly killSwitch: KillSwitch["Service"]
+  readonly provider: Provider["Service"]
+  readonly limiter: RateLimiter["Service"]
+  readonly retryBudget: RetryBudget["Service"]
+  readonly retryPolicy: RetryPolicy["Service"]
+  readonly router: Router["Service"]
+  readonly telemetry: Telemetry["Service"]
+  readonly timers: Timers["Service"]
+  readonly tokens: TokenCounter["Service"]
+}
+
+/** Guards, and the scope of one request. */
+export type Requirements = Guards | Scope.Scope
+
+/** All guards of a context by name. */
+export const resolve = (context: Context.Context<Guards>): Resolved => ({
+  bulkhead: Context.get(context, Bulkhead),
+  catalog: Context.get(context, Catalog),
+  breaker: Context.get(context, CircuitBreaker),
+  killSwitch: Context.get(context, KillSwitch),
+  provider: Context.get(context, Provider),
+  limiter: Context.get(context, RateLimiter),
+  retryBudget: Context.get(context, RetryBudget),
+  retryPolicy: Context.get(context, RetryPolicy),
+  router: Context.get(context, Router),
+  telemetry: Context.get(context, Telemetry),
+  timers: Context.get(context, Timers),
+  tokens: Context.get(context, TokenCounter)
+})

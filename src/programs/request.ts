@@ -1,0 +1,128 @@
+/**
+ * One request from begin to end: its record, its one deadline, its log of
+ * attempts, its scope. Whatever happens to it (answered, refused, failed,
+ * interrupted), everything it holds is given back and its record is closed
+ * exactly once.
+ */
+import { Cause, Context, Effect, Exit, Random, Result, Scope } from "effect"
+import { keyOf } from "../domain/error-table.ts"
+import type { Candidate } from "../domain/candidate.ts"
+import { DeadlineError } from "../domain/errors.ts"
+import type { BallastError, CompleteError } from "../domain/errors.ts"
+import type { Outcome } from "../domain/outcome.ts"
+import type { Timeouts } from "../domain/policy.ts"
+import type { Usage } from "../domain/usage.ts"
+import { Attempts } from "../services/attempts.ts"
+import { CurrentCaller } from "../services/caller.ts"
+import * as Deadline from "../services/deadline.ts"
+import { CurrentTimeouts } from "../services/policy.ts"
+import { CurrentRecord, make } from "../services/request-record.ts"
+import type { RequestRecord } from "../services/request-record.ts"
+import { resolve } from "./guards.ts"
+import type { Requirements, Resolved } from "./guards.ts"
+
+/** What a running request knows about itself, handed from stage to stage. */
+export interface Request extends Resolved {
+  readonly record: RequestRecord
+  readonly deadline: Deadline.Deadline
+  readonly timeouts: Timeouts
+}
+
+/**
+ * Run one request: open (or take over) its record, set its deadline, provide
+ * both to everything below.
+ *
+ * A request that fails or is interrupted gives back at once all that it holds.
+ * One that succeeds holds its permits and its upstream connection until the
+ * caller's scope closes, because its stream is still to be read.
+ */
+export const run = <A>(
+  operation: RequestRecord["operation"],
+  body: (request: Request) => Effect.Effect<A, CompleteError, Requirements>
+): Effect.Effect<A, CompleteError, Requirements> =>
+  Effect.flatMap(Effect.context<Requirements>(), (outer) => {
+    const guards = resolve(outer)
+    const now = guards.timers.now()
+    const record = Context.get(outer, CurrentRecord) ?? newRecord(operation, outer, now)
+    const timeouts = Context.get(outer, CurrentTimeouts)
+    const budgetMs = record.caller.critical ? timeouts.hardMs : Math.min(timeouts.hardMs, timeouts.nonCriticalMs)
+    const deadline = Deadline.within(now, budgetMs, Context.get(outer, Deadline.Deadline))
+    const scope = Scope.forkUnsafe(Context.get(outer, Scope.Scope))
+    const inner = outer.pipe(
+      Context.add(CurrentRecord, record),
+      Context.add(Attempts, record.attempts),
+      Context.add(Deadline.Deadline, deadline),
+      Context.add(Scope.Scope, scope)
+    )
+    guards.telemetry.begin(record)
+    return Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => end(guards, record, exit))).pipe(
+      Effect.andThen(Effect.provideContext(body({ ...guards, record, deadline, timeouts }), inner)),
+      Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
+    )
+  })
+
+/** The outcome that an error, an interruption or a defect is in the record. */
+export const outcomeOf = (cause: Cause.Cause<BallastError>): Outcome => {
+  const failure = Cause.findError(cause)
+  return Result.isSuccess(failure) ? keyOf(failure.success) : Cause.hasInterrupts(cause) ? "cancelled" : "defect"
+}
+
+/** Close the record. An outcome that the stages already wrote down (a stream that ended or broke) stays. */
+const end = (guards: Resolved, record: RequestRecord, exit: Exit.Exit<unknown, CompleteError>) => {
+  record.endedAt = guards.timers.now()
+  if (record.outcome === "pending") {
+    // A scope that closes well while the answer is still pending: its reader left early.
+    record.outcome = Exit.isFailure(exit) ? outcomeOf(exit.cause) : "cancelled"
+  }
+  guards.telemetry.end(record)
+}
+
+const newRecord = (operation: RequestRecord["operation"], context: Context.Context<never>, startedAt: number) => {
+  const random = Context.get(context, Random.Random)
+  return make({ id: newId(random), operation, caller: Context.get(context, CurrentCaller), startedAt })
+}
+
+const hex = (random: Context.Service.Shape<typeof Random.Random>) =>
+  Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000)
+    .toString(16)
+    .padStart(8, "0")
+
+/** A request id: `req_` and 96 random bits in hex. */
+export const newId = (random: Context.Service.Shape<typeof Random.Random>): string =>
+  `req_${hex(random)}${hex(random)}${hex(random)}`
+
+/** All local guards have passed: note it, and where the caller's limits stand. */
+export const admitted = ({ record, timers }: Request, limits: RequestRecord["limits"]): void => {
+  record.admittedAt = timers.now()
+  record.limits = limits
+}
+
+/** A whole answer is here: note who gave it and what it cost. */
+export const answered = (
+  { record, timers }: Request,
+  candidate: Candidate,
+  usage: Usage,
+  cost: RequestRecord["cost"]
+): void => {
+  const now = timers.now()
+  const attempt = record.attempts.at(-1)
+  if (attempt !== undefined) {
+    attempt.outcome = "ok"
+    attempt.endedAt = now
+  }
+  record.candidate = candidate
+  record.openedAt = now
+  record.chunks = 1
+  record.usage = usage
+  record.usageExact = true
+  record.cost = cost
+  record.outcome = "ok"
+}
+
+/** The `traceparent` header for calls to providers (W3C Trace Context); the request's own span is the parent. */
+export const traceparent = ({ trace }: RequestRecord): string | undefined =>
+  trace === undefined ? undefined : `00-${trace.traceId}-${trace.spanId}-${trace.sampled ? "01" : "00"}`
+
+/** The error of a request whose deadline has come in `stage`. */
+export const tooLate = ({ deadline, record }: Request, stage: string): DeadlineError =>
+  new DeadlineError({ requestId: record.id, reason: { _tag: "Exceeded", stage, budgetMs: deadline.budgetMs } })
