@@ -13,13 +13,17 @@ import type { Usage } from "../domain/usage.ts"
 import type { AttemptLog } from "./attempts.ts"
 import type { LimitState } from "./rate-limiter.ts"
 
-/** W3C trace context of the request: ids in lower-case hex, flags as the incoming header had them. */
+/**
+ * W3C trace context of the request: ids in lower-case hex. `spanId` is what
+ * calls to providers name as their parent: the request's own span where it is
+ * sampled, else the span the caller sent.
+ */
 export interface TraceContext {
   readonly traceId: string
-  readonly parentSpanId: string | undefined
   readonly spanId: string
   readonly sampled: boolean
-  readonly tracestate: string | undefined
+  /** Whether the caller sent it. */
+  readonly incoming: boolean
 }
 
 /** The record. Fields are filled in as the request goes along. All times are epoch ms. */
@@ -28,7 +32,7 @@ export interface RequestRecord {
   readonly operation: "chat" | "embeddings"
   readonly caller: Caller
   readonly startedAt: number
-  readonly trace: TraceContext | undefined
+  trace: TraceContext | undefined
   readonly attempts: AttemptLog
   model: string | undefined
   stream: boolean

@@ -1,0 +1,85 @@
+/**
+ * Response headers: what stock clients read (`x-request-id`,
+ * `openai-processing-ms`, `x-ratelimit-*`), the IETF `RateLimit` fields, and
+ * ours (`x-llm-*`).
+ *
+ * Sources: OpenAI API reference (headers, Go-style durations);
+ * draft-ietf-httpapi-ratelimit-headers-11.
+ */
+import { toDollars } from "../../domain/money.ts"
+import { calls } from "../../services/attempts.ts"
+import type { HeaderList } from "../../services/exchange.ts"
+import type { LimitState } from "../../services/rate-limiter.ts"
+import type { RequestRecord } from "../../services/request-record.ts"
+
+/** Headers of every response to a request: its id, how long we took, where its limits stand. */
+export const common = (record: RequestRecord, nowMs: number): HeaderList => {
+  const headers: HeaderList = ["x-request-id", record.id, "openai-processing-ms", String(nowMs - record.startedAt)]
+  if (record.limits.length > 0) rateLimits(headers, record.limits)
+  if (record.trace?.incoming === true) {
+    headers.push("traceresponse", `00-${record.trace.traceId}-${record.trace.spanId}-${record.trace.sampled ? "01" : "00"}`)
+  }
+  return headers
+}
+
+/** Headers of an answer: which model gave it, after how many calls; for a whole answer its price in dollars. */
+export const answer = (record: RequestRecord, nowMs: number, contentType: string): HeaderList => {
+  const headers = common(record, nowMs)
+  headers.push("content-type", contentType)
+  if (record.candidate !== undefined) {
+    headers.push("x-llm-provider", record.candidate.provider, "x-llm-model", record.candidate.model)
+    headers.push("x-llm-attempts", String(calls(record.attempts)))
+  }
+  if (record.outcome === "ok") headers.push("x-llm-cost-usd", toDollars(record.cost))
+  return headers
+}
+
+/** Headers of an SSE stream: nobody on the way may store or collect it. */
+export const stream = (record: RequestRecord, nowMs: number): HeaderList => {
+  const headers = answer(record, nowMs, "text/event-stream; charset=utf-8")
+  headers.push("cache-control", "no-cache, no-transform", "x-accel-buffering", "no")
+  return headers
+}
+
+/** A duration as Go prints it, which is how OpenAI's reset headers look: `12ms`, `1.5s`, `6m0s`. */
+export const goDuration = (ms: number): string => {
+  if (ms <= 0) return "0s"
+  if (ms < 1000) return `${Math.ceil(ms)}ms`
+  const minutes = Math.floor(ms / 60_000)
+  const seconds = Math.ceil((ms - minutes * 60_000) / 10) / 100
+  return minutes === 0 ? `${seconds}s` : `${minutes}m${seconds}s`
+}
+
+const rateLimits = (headers: HeaderList, states: ReadonlyArray<LimitState>): void => {
+  let requests: LimitState | undefined
+  let tokens: LimitState | undefined
+  let policy = ""
+  let limit = ""
+  for (const state of states) {
+    if (state.unit === "requests") {
+      if (requests === undefined || state.remaining < requests.remaining) requests = state
+    } else if (tokens === undefined || state.remaining < tokens.remaining) {
+      tokens = state
+    }
+    // The global limit is everybody's: how much of it is left is nobody's business.
+    if (state.dimension === "global") continue
+    const name = state.unit === "requests" ? state.dimension : `${state.dimension}-tokens`
+    const separator = policy === "" ? "" : ", "
+    policy += `${separator}"${name}";q=${state.limit};w=${state.windowMs / 1000}`
+    limit += `${separator}"${name}";r=${Math.max(0, Math.floor(state.remaining))};t=${Math.ceil(state.resetMs / 1000)}`
+  }
+  if (requests !== undefined) tightest(headers, "requests", requests)
+  if (tokens !== undefined) tightest(headers, "tokens", tokens)
+  if (policy !== "") headers.push("ratelimit-policy", policy, "ratelimit", limit)
+}
+
+const tightest = (headers: HeaderList, unit: "requests" | "tokens", state: LimitState): void => {
+  headers.push(
+    `x-ratelimit-limit-${unit}`,
+    String(state.limit),
+    `x-ratelimit-remaining-${unit}`,
+    String(Math.max(0, Math.floor(state.remaining))),
+    `x-ratelimit-reset-${unit}`,
+    goDuration(state.resetMs)
+  )
+}

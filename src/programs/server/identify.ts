@@ -1,0 +1,63 @@
+/**
+ * Who sent this request: the tenant by its key, the rest by headers and the
+ * body's `user`. A header may name a user or a feature of the caller's own
+ * tenant, never another tenant.
+ */
+import { Effect } from "effect"
+import * as Caller from "../../domain/caller.ts"
+import type { AuthError } from "../../domain/errors.ts"
+import type { Exchange } from "../../services/exchange.ts"
+import type { Tenants } from "../../services/tenants.ts"
+
+/** How callers are told apart. */
+export interface Options {
+  readonly tenants: Tenants["Service"]
+  /** Take the client's address from the last hop of `x-forwarded-for`: only behind a proxy that sets it. */
+  readonly trustProxy: boolean
+  /** Features whose requests may be cut early. */
+  readonly features: Readonly<Record<string, { readonly critical: boolean }>>
+}
+
+/** Longest user or feature name taken from a header, in characters. */
+const maxName = 128
+
+/** The caller of an exchange; `AuthError` where the key is missing or unknown. */
+export const caller = (options: Options, exchange: Exchange): Effect.Effect<Caller.Caller, AuthError> =>
+  Effect.map(options.tenants.identify(keyOf(exchange)), (tenant) => {
+    const feature = named(exchange.header("x-ballast-feature"))
+    return {
+      tenant: tenant.id,
+      plan: tenant.plan,
+      feature: feature ?? "default",
+      critical: feature === undefined ? true : (options.features[feature]?.critical ?? true),
+      ...optional("user", named(exchange.header("x-ballast-user"))),
+      ...optional("ip", addressOf(exchange, options.trustProxy))
+    }
+  })
+
+/** The same caller with the body's `user`, where no header named one. */
+export const withUser = (caller: Caller.Caller, user: string | null | undefined): Caller.Caller => {
+  const name = named(user ?? undefined)
+  return caller.user !== undefined || name === undefined ? caller : { ...caller, user: name }
+}
+
+const named = (value: string | undefined): string | undefined =>
+  value === undefined || value === "" ? undefined : value.slice(0, maxName)
+
+const optional = <K extends string>(key: K, value: string | undefined): { readonly [P in K]?: string } =>
+  // The record has exactly the key K, or none.
+  (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: string }
+
+/** The key, from `authorization: Bearer`, `api-key` (Azure clients) or `x-api-key` (Anthropic clients). */
+const keyOf = (exchange: Exchange): string | undefined => {
+  const authorization = exchange.header("authorization")
+  if (authorization !== undefined && authorization.slice(0, 7).toLowerCase() === "bearer ") {
+    return authorization.slice(7).trim()
+  }
+  return exchange.header("api-key") ?? exchange.header("x-api-key")
+}
+
+const addressOf = (exchange: Exchange, trustProxy: boolean): string | undefined => {
+  const forwarded = trustProxy ? exchange.header("x-forwarded-for") : undefined
+  return forwarded === undefined ? exchange.address : forwarded.slice(forwarded.lastIndexOf(",") + 1).trim() || exchange.address
+}

@@ -1,0 +1,197 @@
+/**
+ * The hot routes: from an exchange to `complete` or `embed` and back. Here is
+ * the one place where every error becomes a response and every request a
+ * record, whether or not it got as far as the guards.
+ */
+import { Cause, Context, Effect, Random, Result } from "effect"
+import type { Scope } from "effect"
+import { anonymous } from "../../domain/caller.ts"
+import type { Caller } from "../../domain/caller.ts"
+import { keyOf } from "../../domain/error-table.ts"
+import { ShutdownError } from "../../domain/errors.ts"
+import type { BallastError } from "../../domain/errors.ts"
+import type { Exchange, Handler } from "../../services/exchange.ts"
+import { CurrentRecord, make } from "../../services/request-record.ts"
+import type { RequestRecord } from "../../services/request-record.ts"
+import { Telemetry } from "../../services/telemetry.ts"
+import { Timers } from "../../services/timers.ts"
+import { complete } from "../complete.ts"
+import { embed } from "../embed.ts"
+import type { Guards } from "../guards.ts"
+import { newId } from "../request.ts"
+import * as Answer from "./answer.ts"
+import * as Decode from "./decode.ts"
+import * as Headers from "./headers.ts"
+import * as Identify from "./identify.ts"
+import * as Refusal from "./refusal.ts"
+import * as TraceContext from "./trace-context.ts"
+
+/** What the routes need to know besides the guards. */
+export interface Options extends Identify.Options {
+  /** Whether the server takes new work. */
+  readonly draining: () => boolean
+}
+
+/** Build the handlers of the hot routes once; they keep the guards' context. */
+export const handlers = (options: Options, context: Context.Context<Guards>) => {
+  const timers = Context.get(context, Timers)
+  const telemetry = Context.get(context, Telemetry)
+  const random = Context.get(context, Random.Random)
+  const now = timers.now
+
+  /** The record of an exchange whose caller is known. */
+  const recordOf = (exchange: Exchange, operation: RequestRecord["operation"], caller: Caller): RequestRecord =>
+    make({
+      id: idOf(exchange) ?? newId(random),
+      operation,
+      caller,
+      startedAt: exchange.startedAt,
+      trace: TraceContext.parse(exchange.header("traceparent"))
+    })
+
+  /** Run a route: identify, decode, do `work`; whatever goes wrong becomes a response. */
+  const route =
+    <A>(
+      operation: RequestRecord["operation"],
+      decode: (body: Exchange["body"]) => Result.Result<A, BallastError>,
+      userOf: (request: A) => string | null | undefined,
+      work: (
+        exchange: Exchange,
+        record: RequestRecord,
+        request: A,
+        body: string
+      ) => Effect.Effect<void, BallastError, Guards | Scope.Scope>
+    ): Handler =>
+    (exchange) =>
+      Effect.suspend(() => {
+        let record: RequestRecord | undefined
+        const refuse = (error: BallastError) => {
+          // Whatever failed before the guards took the record over is closed here.
+          if (record === undefined || record.outcome === "pending") {
+            record ??= recordOf(exchange, operation, anonymous)
+            telemetry.begin(record)
+            record.outcome = keyOf(error)
+            record.endedAt = now()
+            telemetry.end(record)
+          }
+          return respond(exchange, record, error)
+        }
+        const program = Effect.flatMap(Identify.caller(options, exchange), (caller) => {
+          const decoded = decode(exchange.body)
+          if (Result.isFailure(decoded)) {
+            record = recordOf(exchange, operation, caller)
+            return Effect.fail(decoded.failure)
+          }
+          record = recordOf(exchange, operation, Identify.withUser(caller, userOf(decoded.success)))
+          if (options.draining()) {
+            return Effect.fail(new ShutdownError({ reason: { _tag: "Draining", retryAfterMs: drainingPauseMs } }))
+          }
+          // Decoded means that the body could be read.
+          const body = Result.getOrElse(exchange.body, () => "")
+          return work(exchange, record, decoded.success, body)
+        })
+        return Effect.scoped(program).pipe(
+          Effect.catch(refuse),
+          Effect.catchCause((cause) => afterwards(exchange, record?.id, cause)),
+          Effect.provideContext(context)
+        )
+      })
+
+  /** Answer with the error, in whatever way is still possible. */
+  const respond = (exchange: Exchange, record: RequestRecord, error: BallastError) =>
+    Effect.flatMap(Refusal.make(error, record, now()), (refusal) =>
+      Effect.sync(() => {
+        if (exchange.begun()) {
+          exchange.write(Refusal.event(error, record.id))
+          exchange.end()
+        } else {
+          exchange.respond(refusal.status, refusal.headers, refusal.body)
+        }
+      })
+    )
+
+  /** Interrupted (the client left, or the server stops now) or a bug of ours. */
+  const afterwards = (exchange: Exchange, id: string | undefined, cause: Cause.Cause<never>) =>
+    Effect.suspend(() => {
+      const requestId = id ?? newId(random)
+      if (Cause.hasInterruptsOnly(cause)) {
+        if (exchange.begun()) {
+          exchange.write(Refusal.event(stopped(requestId), requestId))
+          exchange.end()
+        }
+        return Effect.void
+      }
+      if (exchange.begun()) {
+        exchange.write(`data: ${Refusal.defectBody(requestId)}\n\n`)
+        exchange.end()
+      } else {
+        const headers = ["content-type", "application/json", "x-request-id", requestId, "x-should-retry", "false"]
+        exchange.respond(500, headers, Refusal.defectBody(requestId))
+      }
+      return Effect.logError("request failed by a defect").pipe(
+        Effect.annotateLogs({ requestId, defects: defectNames(cause) })
+      )
+    })
+
+  const chat = route(
+    "chat",
+    Decode.chatRequest,
+    (request) => request.user,
+    (exchange, record, request, body) =>
+      Effect.flatMap(
+        Effect.provideService(complete(request, body), CurrentRecord, record),
+        (completion): Effect.Effect<void, BallastError> =>
+          request.stream === true
+            ? Answer.sse(exchange, record, now, completion, request.stream_options?.include_usage === true)
+            : Answer.whole(exchange, record, now, completion)
+      )
+  )
+
+  const embeddings = route(
+    "embeddings",
+    Decode.embeddingRequest,
+    (request) => request.user,
+    (exchange, record, request, body) =>
+      Effect.flatMap(Effect.provideService(embed(request, body), CurrentRecord, record), ({ data }) =>
+        Effect.sync(() => exchange.respond(200, Headers.answer(record, now(), "application/json"), data))
+      )
+  )
+
+  return (method: string, path: string): Handler | undefined => {
+    if (method !== "POST") return undefined
+    switch (path) {
+      case "/v1/chat/completions":
+      case "/chat/completions":
+        return chat
+      case "/v1/embeddings":
+      case "/embeddings":
+        return embeddings
+      default:
+        return undefined
+    }
+  }
+}
+
+/** A client refused by a draining server finds another one at once. */
+const drainingPauseMs = 100
+
+const stopped = (requestId: string) =>
+  new ShutdownError({ requestId, reason: { _tag: "Draining", retryAfterMs: drainingPauseMs } })
+
+/** The caller's own request id, where it is one that may go into logs and headers. */
+const idOf = (exchange: Exchange): string | undefined => {
+  const id = exchange.header("x-request-id")
+  return id !== undefined && /^[\w.:-]{1,128}$/u.test(id) ? id : undefined
+}
+
+/** Names and stack frames of the defects; never their messages, which may quote a prompt. */
+const defectNames = (cause: Cause.Cause<never>): ReadonlyArray<string> =>
+  cause.reasons.flatMap((reason) =>
+    Cause.isDieReason(reason)
+      ? [
+          reason.defect instanceof Error
+            ? `${reason.defect.name} ${(reason.defect.stack ?? "").split("\n").filter((line) => /^\s+at /u.test(line)).slice(0, 5).join(" ")}`
+            : typeof reason.defect
+        ]
+      : []
+  )
