@@ -36,7 +36,13 @@ export const make = (): Collector => {
       head ??= chunk
       usage = chunk.usage ?? usage
       for (const { delta, finish_reason, index } of chunk.choices) {
-        const choice = (choices[index] ??= { role: "assistant", content: null, refusal: null, toolCalls: [], finishReason: null })
+        const choice = (choices[index] ??= {
+          role: "assistant",
+          content: null,
+          refusal: null,
+          toolCalls: [],
+          finishReason: null
+        })
         addDelta(choice, delta ?? {})
         choice.finishReason = finish_reason ?? choice.finishReason
       }
@@ -48,7 +54,9 @@ export const make = (): Collector => {
         created: head.created,
         model: head.model,
         choices: choices.flatMap((choice, index) =>
-          choice === undefined ? [] : [{ index, message: messageOf(choice), logprobs: null, finish_reason: choice.finishReason }]
+          choice === undefined
+            ? []
+            : [{ index, message: messageOf(choice), logprobs: null, finish_reason: choice.finishReason }]
         ),
         ...(usage === undefined ? {} : { usage })
       }
@@ -90,7 +98,11 @@ export const toChunks = (completion: ChatCompletion): ReadonlyArray<ChatChunk> =
     },
     {
       ...head,
-      choices: completion.choices.map(({ finish_reason, index }) => ({ index, delta: {}, finish_reason: finish_reason ?? "stop" }))
+      choices: completion.choices.map(({ finish_reason, index }) => ({
+        index,
+        delta: {},
+        finish_reason: finish_reason ?? "stop"
+      }))
     },
     ...(completion.usage ? [{ ...head, choices: [], usage: completion.usage }] : [])
   ]

@@ -14,7 +14,7 @@ export const models = [
   {
     alias: "sim-chat",
     kind: "chat",
-    candidates: ["sim/sim-chat"],
+    candidates: ["sim/sim-large"],
     price: { inputPerMillion: 2.5, outputPerMillion: 10 },
     contextTokens: 128_000,
     maxOutputTokens: 16_384

@@ -32,7 +32,7 @@ const Dollars = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 export const SecretRef = Schema.Struct({
   env: field(
     Schema.String.check(
-      Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
+      Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/u, { expected: "the name of an environment variable" })
     ),
     "name of the environment variable that holds the secret"
   )
@@ -44,11 +44,11 @@ export const SecretRef = Schema.Struct({
 export type SecretRef = typeof SecretRef.Type
 
 const Name = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, { expected: "a name of letters, digits, '.', '_' and '-'" })
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]*$/u, { expected: "a name of letters, digits, '.', '_' and '-'" })
 )
 
 const Url = Schema.String.check(
-  Schema.isPattern(/^https?:\/\/[^\s/@?#]+(\/[^\s@?#]*)?$/, {
+  Schema.isPattern(/^https?:\/\/[^\s/@?#]+(\/[^\s@?#]*)?$/u, {
     expected: "an http:// or https:// URL without user, query or fragment"
   })
 )
@@ -128,7 +128,7 @@ const Provider = Schema.Struct({
 })
 
 const Candidate = Schema.Union([
-  Schema.String.check(Schema.isPattern(/^[^/\s]+\/\S+$/, { expected: '"provider/model"' })),
+  Schema.String.check(Schema.isPattern(/^[^/\s]+\/\S+$/u, { expected: '"provider/model"' })),
   Schema.Struct({
     provider: field(Schema.NonEmptyString, "name of an entry of providers"),
     model: field(Schema.NonEmptyString, "the model's name there (Azure: the deployment)"),

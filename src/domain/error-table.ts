@@ -88,6 +88,9 @@ export const keyOf = (error: BallastError): ErrorKey =>
   // A template of the two tags is exactly an ErrorKey; TypeScript widens it to string.
   `${error._tag}.${error.reason._tag}` as ErrorKey
 
+/** The table's row for a key. */
+export const rowOfKey = (key: ErrorKey): ErrorRow => errorTable[key]
+
 /** The table's row for an error. */
 export const rowOf = (error: BallastError): ErrorRow => errorTable[keyOf(error)]
 

@@ -35,8 +35,9 @@ export const firstToAnswer = <A>(
     retry: number,
     pauseMs: number
   ): Effect.Effect<A, CompleteError, Requirements> =>
-    Effect.catch(inOwnScope(called === undefined ? first(candidate, retry) : extra(candidate, retry, pauseMs)), (error) =>
-      after(error, index, candidate, retry)
+    Effect.catch(
+      inOwnScope(called === undefined ? first(candidate, retry) : extra(candidate, retry, pauseMs)),
+      (error) => after(error, index, candidate, retry)
     )
 
   const first = (
@@ -46,10 +47,8 @@ export const firstToAnswer = <A>(
     Effect.andThen(retryBudget.enter, tryOnce(candidate, retry))
 
   const extra = (candidate: Candidate, retry: number, pauseMs: number): ReturnType<typeof first> =>
-    Effect.flatMap(
-      retryBudget.draw,
-      (drawn): ReturnType<typeof first> =>
-        drawn ? Effect.andThen(Effect.sleep(pauseMs), tryOnce(candidate, retry)) : Effect.fail(budgetSpent)
+    Effect.flatMap(retryBudget.draw, (drawn): ReturnType<typeof first> =>
+      drawn ? Effect.andThen(Effect.sleep(pauseMs), tryOnce(candidate, retry)) : Effect.fail(budgetSpent)
     )
 
   const tryOnce = (candidate: Candidate, retry: number): Effect.Effect<A, CompleteError, Requirements> =>

@@ -30,10 +30,7 @@ export class Timers extends Context.Service<
 
 /** Runs effects, one at a time, each until a given time. See {@link timeBoxes}. */
 export interface TimeBox {
-  <E2>(
-    atMs: number,
-    onTimeout: () => E2
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R>
+  <E2>(atMs: number, onTimeout: () => E2): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R>
 }
 
 /**

@@ -93,8 +93,6 @@ export class Transport extends Context.Service<
   Transport,
   {
     /** Send `request`; succeeds when the answer's headers are here. */
-    readonly send: (
-      request: TransportRequest
-    ) => Effect.Effect<TransportResponse, TransportError, Scope.Scope>
+    readonly send: (request: TransportRequest) => Effect.Effect<TransportResponse, TransportError, Scope.Scope>
   }
 >()("ballast/services/Transport") {}

@@ -17,7 +17,7 @@
  * Times are those of Effect's Clock. Should the wall clock be set back, timers
  * ring late by as much, never early.
  */
-import { Clock, Context, Duration, Effect, Exit, Fiber, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Fiber, Layer } from "effect"
 import type { Timer } from "../../services/timers.ts"
 import { Timers } from "../../services/timers.ts"
 import * as TickHeap from "./tick-heap.ts"
@@ -108,9 +108,9 @@ class Wheel {
   private sleeper: Fiber.Fiber<void> | undefined
   /** The tick the sleeper waits for; `Infinity` without a sleeper. */
   private wakeTick = Infinity
-  /** The last tick whose bucket has rung: nothing is put there any more, or a callback that arms for now would loop. */
-  private rungTick = -Infinity
   private ringing = false
+  /** The tick that rings now: while it does, nothing more is put there, or a callback that arms for now would loop. */
+  private ringingTick = -Infinity
   private closed = false
 
   constructor(clock: Clock.Clock, context: Context.Context<never>, resolutionMs: number) {
@@ -121,7 +121,7 @@ class Wheel {
 
   insert(entry: Entry): void {
     if (this.closed) return
-    const tick = Math.max(entry.target, this.rungTick + 1)
+    const tick = this.ringing ? Math.max(entry.target, this.ringingTick + 1) : entry.target
     let bucket = this.buckets.get(tick)
     if (bucket === undefined) {
       bucket = new Bucket(tick)
@@ -162,7 +162,7 @@ class Wheel {
 
   private ring(): boolean {
     const now = Math.floor(this.clock.currentTimeMillisUnsafe() / this.resolutionMs)
-    this.rungTick = Math.max(this.rungTick, now)
+    this.ringingTick = now
     while (TickHeap.peek(this.ticks) <= now) {
       const tick = TickHeap.peek(this.ticks)
       let entry = this.buckets.get(tick)?.head

@@ -64,7 +64,9 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   start(request: TransportRequest): Effect.Effect<TransportResponse, TransportError> {
     return Effect.callback((resume) => {
       this.#waiter = () =>
-        resume(this.#state === "failed" && this.#failure !== undefined ? Effect.fail(this.#failure) : Effect.succeed(this))
+        resume(
+          this.#state === "failed" && this.#failure !== undefined ? Effect.fail(this.#failure) : Effect.succeed(this)
+        )
       this.#host.dispatcher.dispatch(
         {
           origin: request.origin,

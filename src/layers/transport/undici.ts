@@ -52,7 +52,7 @@ export const make = (options: UndiciOptions = {}): Effect.Effect<Transport["Serv
             allowH2: options.http2 ?? false
           })
       ),
-      (agent) => Effect.promise(() => agent.destroy())
+      (opened) => Effect.promise(() => opened.destroy())
     )
     const runFork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
     const lingering = new Set<Exchange>()

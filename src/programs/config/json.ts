@@ -12,7 +12,7 @@ export interface JsonMistake {
   readonly detail: string
 }
 
-const decode = Schema.decodeUnknownOption(Schema.UnknownFromJsonString)
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 const space = /[ \t\n\r]*/y
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const word = /true|false|null/y

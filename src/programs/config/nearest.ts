@@ -26,10 +26,10 @@ const distance = (a: string, b: string): number => {
   return last[b.length] ?? 0
 }
 
-/** The candidate at the least distance, where that is at most a third of the name (and at least one edit); else nothing. */
+/** The candidate at the least distance, where that is at most a third of the name; else nothing. */
 export const nearest = (name: string, candidates: ReadonlyArray<string>): string | undefined => {
   let best: string | undefined
-  let least = Math.max(1, Math.ceil(name.length / 3)) + 1
+  let least = Math.min(Math.ceil(name.length / 3) + 1, name.length)
   for (const candidate of candidates) {
     const edits = distance(name.toLowerCase(), candidate.toLowerCase())
     if (edits < least) {

@@ -22,6 +22,17 @@ const expectations = (check: SchemaAST.Check<never>): ReadonlyArray<string> => {
   return check._tag === "FilterGroup" ? check.checks.flatMap(expectations) : []
 }
 
+/** The library's words where plainer ones say the same. */
+const plainer = (expected: string): string =>
+  expected === "a value with a length of at least 1"
+    ? "a non-empty string"
+    : expected.replace(/^a value (?=greater|less|between)/, "a number ")
+
+const joined = (expected: ReadonlyArray<string>): string => {
+  const telling = expected.filter((each) => each !== "a finite number")
+  return (telling.length === 0 ? expected : telling).map(plainer).join(", ")
+}
+
 const kindOf = (ast: SchemaAST.AST): string => {
   switch (ast._tag) {
     case "String":
@@ -38,8 +49,10 @@ const kindOf = (ast: SchemaAST.AST): string => {
       return "null"
     case "Literal":
       return JSON.stringify(ast.literal)
-    case "Union":
-      return [...new Set(ast.types.map(describe))].join(" or ")
+    case "Union": {
+      const types = [...new Set(ast.types.map(describe))]
+      return types.length > 2 ? `one of ${types.join(", ")}` : types.join(" or ")
+    }
     default:
       return "a JSON value"
   }
@@ -50,7 +63,7 @@ export const describe = (ast: SchemaAST.AST): string => {
   const message = annotation(ast, "message")
   if (message !== undefined) return message
   const expected = (ast.checks ?? []).flatMap(expectations)
-  return expected.length === 0 ? kindOf(ast) : expected.join(" and ")
+  return expected.length === 0 ? kindOf(ast) : joined(expected)
 }
 
 /** Places where a string may be a secret that was written down by mistake. */
@@ -59,14 +72,30 @@ const mayBeSecret = (path: Path): boolean =>
     (part) => typeof part === "string" && /^(headers|baseUrl|keys|key|env)$|key$|token$|secret$|password$/i.test(part)
   )
 
-/** What stands at `path`, in words. Strings where a secret may stand are not shown. */
-export const found = (root: unknown, path: Path): string => {
+const valueAt = (root: unknown, path: Path): unknown => {
   let value: unknown = root
   for (const part of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return "nothing"
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined
     // Own key, checked above.
     value = (value as Record<PropertyKey, unknown>)[part]
   }
+  return value
+}
+
+/** For a misspelt one of several words: the nearest. */
+const meant = (root: unknown, path: Path, union: SchemaAST.Union): string | undefined => {
+  const value = valueAt(root, path)
+  if (typeof value !== "string") return undefined
+  const words = union.types.flatMap((type) =>
+    type._tag === "Literal" && typeof type.literal === "string" ? [type.literal] : []
+  )
+  const near = nearest(value, words)
+  return near === undefined ? undefined : `did you mean "${near}"?`
+}
+
+/** What stands at `path`, in words. Strings where a secret may stand are not shown. */
+export const found = (root: unknown, path: Path): string => {
+  const value = valueAt(root, path)
   if (value === undefined) return "nothing"
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list"
   if (typeof value === "object" && value !== null) return "an object"
@@ -79,11 +108,13 @@ export const found = (root: unknown, path: Path): string => {
 /**
  * All problems of a failed decoding of `root`. `origin` says where a value
  * came from that is not in the file, e.g. the environment variable of a path.
+ * `base` is the path of the decoded part, where that is not the whole of `root`.
  */
 export const fromIssue = (
   root: unknown,
   issue: SchemaIssue.Issue,
-  origin: (path: string) => string | undefined = () => undefined
+  origin: (path: string) => string | undefined = () => undefined,
+  base: Path = []
 ): ReadonlyArray<ConfigProblem> => {
   const problems: Array<ConfigProblem> = []
   const add = (path: Path, allowed: string, hint?: string) => {
@@ -103,20 +134,23 @@ export const fromIssue = (
       case "Encoding":
         return walk(current.issue, path, parent)
       case "Filter":
-        return add(path, expectations(current.filter).join(" and ") || "another value")
+        return add(path, joined(expectations(current.filter)) || "another value")
       case "Composite":
         return current.issues.forEach((each) => walk(each, path, current.ast))
       case "AnyOf":
-        if (current.issues.length === 0) return add(path, describe(current.ast))
+        if (current.issues.length === 0) return add(path, describe(current.ast), meant(root, path, current.ast))
         return current.issues.forEach((each) => walk(each, path, current.ast))
       case "InvalidType":
         return add(path, describe(current.ast))
       case "MissingKey": {
         const name = path[path.length - 1]
-        const signature =
-          parent?._tag === "Objects" ? parent.propertySignatures.find((each) => each.name === name) : undefined
-        const description = signature === undefined ? undefined : annotation(signature.type, "description")
-        return add(path, signature === undefined ? "a value" : describe(signature.type), description)
+        const type =
+          parent?._tag === "Objects"
+            ? parent.propertySignatures.find((each) => each.name === name)?.type
+            : parent?._tag === "Arrays"
+              ? (parent.elements[Number(name)] ?? parent.rest[0])
+              : undefined
+        return type === undefined ? add(path, "a value") : add(path, describe(type), annotation(type, "description"))
       }
       case "UnexpectedKey": {
         const name = String(path[path.length - 1])
@@ -144,6 +178,6 @@ export const fromIssue = (
         return add(path, "another value")
     }
   }
-  walk(issue, [], undefined)
+  walk(issue, base, undefined)
   return problems
 }

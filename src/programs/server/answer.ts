@@ -3,14 +3,12 @@
  * Text that came from the provider is forwarded as it came.
  */
 import { Effect, Stream } from "effect"
-import type { ChatCompletion } from "../../domain/chat.ts"
 import * as Collect from "../../domain/collect.ts"
 import type { ProviderError } from "../../domain/errors.ts"
-import { ProviderError as ProviderErrorClass } from "../../domain/errors.ts"
 import type { Exchange } from "../../services/exchange.ts"
-import { events } from "../../services/provider.ts"
 import type { ChunkEvent, Completion, CompletionEvent } from "../../services/provider.ts"
 import type { RequestRecord } from "../../services/request-record.ts"
+import { collect } from "../collect.ts"
 import * as Headers from "./headers.ts"
 
 /** Write a completion as one JSON body; a provider that streamed all the same is collected first. */
@@ -25,34 +23,6 @@ export const whole = (
   if (first._tag === "Whole") return Effect.sync(() => send(first.data))
   return Effect.flatMap(collect(completion), (answer) => Effect.sync(() => send(JSON.stringify(answer))))
 }
-
-/** The whole answer of a completion, however it was sent. */
-export const collect = (completion: Completion): Effect.Effect<ChatCompletion, ProviderError> =>
-  Effect.suspend(() => {
-    const collector = Collect.make()
-    let answer: ChatCompletion | undefined
-    return Effect.flatMap(
-      Stream.runForEachArray(events(completion), (batch) =>
-        Effect.sync(() => {
-          for (const event of batch) {
-            if (event._tag === "Whole") answer = event.completion
-            else collector.add(event.chunk)
-          }
-        })
-      ),
-      () => {
-        const result = answer ?? collector.result()
-        return result === undefined
-          ? Effect.fail(
-              new ProviderErrorClass({
-                provider: completion.candidate.provider,
-                reason: { _tag: "BadResponse", detail: "the stream had no chunks" }
-              })
-            )
-          : Effect.succeed(result)
-      }
-    )
-  })
 
 /** The end of a complete stream. */
 const done = "data: [DONE]\n\n"

@@ -26,11 +26,15 @@ const parse = (text: string): Result.Result<unknown, RequestError> =>
       try: (): unknown => JSON.parse(text),
       catch: (cause) => (cause instanceof Error ? cause.message : String(cause))
     }),
-    (detail) => new RequestError({ reason: { _tag: "InvalidJson", detail: text === "" ? "the body is empty" : withoutBody(detail) } })
+    (detail) =>
+      new RequestError({
+        reason: { _tag: "InvalidJson", detail: text === "" ? "the body is empty" : withoutBody(detail) }
+      })
   )
 
 /** V8 quotes the text around the error; a prompt must not come back in a message. */
-const withoutBody = (detail: string): string => detail.replace(/,? ?"?[^"]*"? is not valid JSON$/u, "").replace(/, .*$/su, "")
+const withoutBody = (detail: string): string =>
+  detail.replace(/,? ?"?[^"]*"? is not valid JSON$/u, "").replace(/, .*$/su, "")
 
 const decoder = <S extends Schema.ConstraintDecoder<unknown>>(schema: S) => {
   const is = Schema.is(schema)

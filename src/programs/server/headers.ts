@@ -17,7 +17,10 @@ export const common = (record: RequestRecord, nowMs: number): HeaderList => {
   const headers: HeaderList = ["x-request-id", record.id, "openai-processing-ms", String(nowMs - record.startedAt)]
   if (record.limits.length > 0) rateLimits(headers, record.limits)
   if (record.trace?.incoming === true) {
-    headers.push("traceresponse", `00-${record.trace.traceId}-${record.trace.spanId}-${record.trace.sampled ? "01" : "00"}`)
+    headers.push(
+      "traceresponse",
+      `00-${record.trace.traceId}-${record.trace.spanId}-${record.trace.sampled ? "01" : "00"}`
+    )
   }
   return headers
 }

@@ -23,7 +23,7 @@ const maxName = 128
 
 /** The caller of an exchange; `AuthError` where the key is missing or unknown. */
 export const caller = (options: Options, exchange: Exchange): Effect.Effect<Caller.Caller, AuthError> =>
-  Effect.map(options.tenants.identify(keyOf(exchange)), (tenant) => {
+  Effect.map(options.tenants.identify(keyOf(exchange.header)), (tenant) => {
     const feature = named(exchange.header("x-ballast-feature"))
     return {
       tenant: tenant.id,
@@ -49,15 +49,17 @@ const optional = <K extends string>(key: K, value: string | undefined): { readon
   (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: string }
 
 /** The key, from `authorization: Bearer`, `api-key` (Azure clients) or `x-api-key` (Anthropic clients). */
-const keyOf = (exchange: Exchange): string | undefined => {
-  const authorization = exchange.header("authorization")
+export const keyOf = (header: Exchange["header"]): string | undefined => {
+  const authorization = header("authorization")
   if (authorization !== undefined && authorization.slice(0, 7).toLowerCase() === "bearer ") {
     return authorization.slice(7).trim()
   }
-  return exchange.header("api-key") ?? exchange.header("x-api-key")
+  return header("api-key") ?? header("x-api-key")
 }
 
 const addressOf = (exchange: Exchange, trustProxy: boolean): string | undefined => {
   const forwarded = trustProxy ? exchange.header("x-forwarded-for") : undefined
-  return forwarded === undefined ? exchange.address : forwarded.slice(forwarded.lastIndexOf(",") + 1).trim() || exchange.address
+  return forwarded === undefined
+    ? exchange.address
+    : forwarded.slice(forwarded.lastIndexOf(",") + 1).trim() || exchange.address
 }

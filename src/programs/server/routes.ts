@@ -190,7 +190,11 @@ const defectNames = (cause: Cause.Cause<never>): ReadonlyArray<string> =>
     Cause.isDieReason(reason)
       ? [
           reason.defect instanceof Error
-            ? `${reason.defect.name} ${(reason.defect.stack ?? "").split("\n").filter((line) => /^\s+at /u.test(line)).slice(0, 5).join(" ")}`
+            ? `${reason.defect.name} ${(reason.defect.stack ?? "")
+                .split("\n")
+                .filter((line) => /^\s+at /u.test(line))
+                .slice(0, 5)
+                .join(" ")}`
             : typeof reason.defect
         ]
       : []

@@ -1,0 +1,187 @@
+/**
+ * The hot routes over `node:http`: reads the bounded body, runs one fiber for
+ * each request, and interrupts it the moment the client is gone. This file is
+ * the boundary to Node's callbacks; nothing of Node leaves it.
+ *
+ * Tricky cases: a body over the limit is answered at once and the connection
+ * closed, because the rest of it is still coming; a client that half-closes
+ * counts as gone; a client that stops reading is cut after `slowClientMs`.
+ */
+import { isUtf8 } from "node:buffer"
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { Context, Effect, Result } from "effect"
+import type { Fiber } from "effect"
+import { RequestError } from "../../domain/errors.ts"
+import type { Exchange, Handler, HeaderList } from "../../services/exchange.ts"
+import type { Timers } from "../../services/timers.ts"
+
+/** Bounds of one exchange. */
+export interface Options {
+  /** Largest body in bytes. */
+  readonly bodyLimitBytes: number
+  /** How long a client may leave our bytes unread before it is cut off, in ms. */
+  readonly slowClientMs: number
+}
+
+/** The listener for the hot routes, and what is running on it. */
+export interface Edge {
+  /** Handle the request if `handlerOf` knows its route; `false` if it is somebody else's. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => boolean
+  /** Requests being handled. */
+  readonly active: () => number
+  /** Until nothing is being handled. */
+  readonly idle: Effect.Effect<void>
+  /** Interrupt everything that still runs. */
+  readonly interruptAll: () => void
+}
+
+/** Build the edge. `handlerOf` is asked with method and path; the handlers run in `context`. */
+export const make = (options: {
+  readonly limits: Options
+  readonly timers: Timers["Service"]
+  readonly context: Context.Context<never>
+  readonly handlerOf: (method: string, path: string) => Handler | undefined
+}): Edge => {
+  const { context, handlerOf, limits, timers } = options
+  const running = new Set<Fiber.Fiber<void>>()
+  const waiting: Array<() => void> = []
+  const run = Effect.runForkWith(context)
+
+  const start = (handler: Handler, exchange: Exchange, response: ServerResponse) => {
+    const fiber = run(handler(exchange))
+    if (fiber.pollUnsafe() !== undefined) return
+    running.add(fiber)
+    // `close` comes after a finished response too; then the fiber has ended or is about to.
+    response.once("close", () => {
+      if (!response.writableFinished) fiber.interruptUnsafe()
+    })
+    fiber.addObserver(() => {
+      running.delete(fiber)
+      if (running.size === 0) for (const notify of waiting.splice(0)) notify()
+    })
+  }
+
+  return {
+    active: () => running.size,
+    idle: Effect.callback((resume) => {
+      const notify = () => resume(Effect.void)
+      if (running.size === 0) notify()
+      else waiting.push(notify)
+    }),
+    interruptAll: () => {
+      for (const fiber of running) fiber.interruptUnsafe()
+    },
+    handle: (request, response) => {
+      const url = request.url ?? "/"
+      const query = url.indexOf("?")
+      const path = query === -1 ? url : url.slice(0, query)
+      const method = request.method ?? "GET"
+      const handler = handlerOf(method, path)
+      if (handler === undefined) return false
+      const startedAt = timers.now()
+      const respondWith = (body: Exchange["body"]) =>
+        start(handler, makeExchange(request, response, { method, path, startedAt, body, limits, timers }), response)
+      readBody(request, response, limits.bodyLimitBytes, respondWith)
+      return true
+    }
+  }
+}
+
+/** Collect the body; calls `done` once, unless the client leaves first. */
+const readBody = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  limitBytes: number,
+  done: (body: Exchange["body"]) => void
+): void => {
+  const tooLarge = () => {
+    request.removeAllListeners("data")
+    response.shouldKeepAlive = false
+    done(Result.fail(new RequestError({ reason: { _tag: "BodyTooLarge", limitBytes } })))
+    // Swallow what is still on its way, so that the client reads the answer before the connection closes.
+    request.resume()
+  }
+  const declared = Number(request.headers["content-length"])
+  if (declared > limitBytes) return tooLarge()
+  let first: Buffer | undefined
+  let more: Array<Buffer> | undefined
+  let size = 0
+  let refused = false
+  request.on("data", (chunk: Buffer) => {
+    if (refused) return
+    size += chunk.length
+    if (size > limitBytes) {
+      refused = true
+      tooLarge()
+    } else if (first === undefined) {
+      first = chunk
+    } else {
+      more ??= [first]
+      more.push(chunk)
+    }
+  })
+  request.on("end", () => {
+    if (refused) return
+    const bytes = more === undefined ? first : Buffer.concat(more, size)
+    done(
+      bytes === undefined
+        ? Result.succeed("")
+        : isUtf8(bytes)
+          ? Result.succeed(bytes.toString("utf8"))
+          : Result.fail(new RequestError({ reason: { _tag: "InvalidJson", detail: "it is not valid UTF-8" } }))
+    )
+  })
+  // A client that leaves while it sends: Node destroys both sides, nothing has been started yet.
+  request.on("error", () => {})
+}
+
+const makeExchange = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  rest: Pick<Exchange, "method" | "path" | "startedAt" | "body"> & {
+    readonly limits: Options
+    readonly timers: Timers["Service"]
+  }
+): Exchange => ({
+  method: rest.method,
+  path: rest.path,
+  startedAt: rest.startedAt,
+  body: rest.body,
+  address: request.socket.remoteAddress,
+  header: (name) => {
+    const value = request.headers[name]
+    return typeof value === "string" ? value : value?.[0]
+  },
+  respond: (status: number, headers: HeaderList, body: string) => {
+    if (response.headersSent || response.destroyed) return
+    headers.push("content-length", String(Buffer.byteLength(body)))
+    response.writeHead(status, headers)
+    response.end(body)
+  },
+  begin: (status: number, headers: HeaderList) => {
+    response.writeHead(status, headers)
+  },
+  // What is written to a client that has left goes nowhere, and is not waited for.
+  write: (text) => response.destroyed || response.write(text),
+  drained: Effect.callback<void>((resume) => {
+    if (!response.writableNeedDrain) {
+      resume(Effect.void)
+      return
+    }
+    const timer = rest.timers.make(() => response.destroy())
+    const onDrain = () => {
+      timer.disarm()
+      resume(Effect.void)
+    }
+    timer.arm(rest.timers.now() + rest.limits.slowClientMs)
+    response.once("drain", onDrain)
+    return Effect.sync(() => {
+      timer.disarm()
+      response.off("drain", onDrain)
+    })
+  }),
+  end: () => {
+    response.end()
+  },
+  begun: () => response.headersSent
+})

@@ -1,0 +1,113 @@
+/**
+ * Ballast as layers: everything that `complete` and `embed` need, built from a
+ * configuration. To swap one service (in a test, or for your own), provide
+ * yours over it:
+ *
+ * ```ts
+ * const layer = Layer.merge(Ballast.layer(config), myRateLimiter)
+ * ```
+ */
+import { Effect, Layer, Redacted } from "effect"
+import type { Scope } from "effect"
+import type { ProviderConfig, ResolvedConfig } from "../domain/config.ts"
+import * as BulkheadMemory from "../layers/bulkhead/memory.ts"
+import * as CatalogConfig from "../layers/catalog/config.ts"
+import * as CircuitBreakerMemory from "../layers/circuit-breaker/memory.ts"
+import * as KillSwitchMemory from "../layers/kill-switch/memory.ts"
+import { anthropic } from "../layers/provider/anthropic.ts"
+import * as Auth from "../layers/provider/auth.ts"
+import { azure, openai, openaiCompatible } from "../layers/provider/openai.ts"
+import * as SimUpstream from "../layers/provider/sim/upstream.ts"
+import type { SimOptionsInput } from "../layers/provider/sim/options.ts"
+import * as Upstreams from "../layers/provider/upstreams.ts"
+import * as RateLimiterMemory from "../layers/rate-limiter/memory.ts"
+import * as RetryBudgetMemory from "../layers/retry-budget/memory.ts"
+import * as RetryPolicyFullJitter from "../layers/retry-policy/full-jitter.ts"
+import * as RouterOrdered from "../layers/router/ordered.ts"
+import * as TelemetryStandard from "../layers/telemetry/standard.ts"
+import * as TenantsConfig from "../layers/tenants/config.ts"
+import * as TimersWheel from "../layers/timers/wheel.ts"
+import * as TokenCounterCalibrated from "../layers/token-counter/calibrated.ts"
+import * as TransportUndici from "../layers/transport/undici.ts"
+import { CurrentTimeouts } from "../services/policy.ts"
+import type { Upstream } from "../services/provider.ts"
+import type { Tenants } from "../services/tenants.ts"
+import type { Transport } from "../services/transport.ts"
+import type { Guards } from "./guards.ts"
+
+/** Everything that `complete`, `embed` and the server need. */
+export type Services = Guards | Tenants
+
+/** All services for a configuration, in this process. */
+export const layer = (config: ResolvedConfig): Layer.Layer<Services> => {
+  const { policies } = config
+  return Layer.mergeAll(
+    BulkheadMemory.layer(policies.bulkhead, bulkheads(config)),
+    CatalogConfig.layer(config.models),
+    CircuitBreakerMemory.layer(policies.breaker),
+    KillSwitchMemory.layer(config.killSwitches),
+    provider(config),
+    RateLimiterMemory.layer(policies.rateLimits),
+    RetryBudgetMemory.layer(policies.retry),
+    RetryPolicyFullJitter.layer(policies.retry),
+    RouterOrdered.layer,
+    TelemetryStandard.layer(config.telemetry),
+    tenants(config),
+    TokenCounterCalibrated.layer,
+    Layer.succeed(CurrentTimeouts, policies.timeouts)
+  ).pipe(Layer.provideMerge(TimersWheel.layer()))
+}
+
+const bulkheads = (config: ResolvedConfig) =>
+  Object.fromEntries(Object.values(config.providers).map(({ bulkhead, name }) => [name, bulkhead]))
+
+const tenants = ({ auth }: ResolvedConfig): Layer.Layer<Tenants> =>
+  auth.mode === "open" ? TenantsConfig.layerOpen() : TenantsConfig.layerKeys(auth.keys)
+
+/** The configured upstreams behind the `Provider` port, over the production transport. */
+const provider = (config: ResolvedConfig) =>
+  Upstreams.layer(
+    Object.fromEntries(Object.values(config.providers).map((options) => [options.name, upstream(options)]))
+  ).pipe(
+    Layer.provide(
+      TransportUndici.layer({
+        connectTimeoutMs: config.policies.timeouts.connectMs,
+        ...connectionsOf(config)
+      })
+    )
+  )
+
+const connectionsOf = ({ providers }: ResolvedConfig): { readonly connections?: number } => {
+  const most = Math.max(0, ...Object.values(providers).map(({ connections }) => connections ?? 0))
+  return most === 0 ? {} : { connections: most }
+}
+
+const upstream = (options: ProviderConfig): Effect.Effect<Upstream, never, Transport | Scope.Scope> => {
+  const { baseUrl, kind, name } = options
+  const headers = Object.fromEntries(
+    Object.entries(options.headers).map(([key, value]) => [
+      key,
+      Redacted.isRedacted(value) ? Redacted.value(value) : value
+    ])
+  )
+  const apiKey = options.apiKey ?? Redacted.make("")
+  const common = { name, headers }
+  switch (kind) {
+    case "openai":
+      return openai({ ...common, baseUrl, apiKey })
+    case "azure":
+      return azure({ ...common, baseUrl, apiKey, apiVersion: options.apiVersion ?? "2024-10-21" })
+    case "anthropic":
+      return anthropic({ ...common, baseUrl, apiKey, defaultMaxTokens: options.maxTokens })
+    case "openai-compatible":
+      return openaiCompatible({ ...common, baseUrl, doneOptional: options.doneOptional, auth: authOf(options) })
+    case "sim":
+      // The configuration keeps them as written; whoever made it has checked them, and `make` checks them again.
+      return Effect.map(SimUpstream.make(options.sim as SimOptionsInput), ({ upstream }) => upstream)
+  }
+}
+
+const authOf = ({ apiKey, auth }: ProviderConfig): Auth.Auth => {
+  if (apiKey === undefined || auth === "none") return Auth.none
+  return auth === "api-key" ? Auth.apiKey(apiKey) : Auth.bearer(apiKey)
+}

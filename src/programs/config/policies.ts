@@ -1,0 +1,82 @@
+/**
+ * Policies of the file over the shipped defaults, and whether the result makes
+ * sense: of two durations where one lies inside the other, a written one that
+ * is too long is a problem, an unwritten one is shortened to fit.
+ */
+import type { ConfigProblem } from "../../domain/config-error.ts"
+import type { BallastConfig } from "../../domain/config-file.ts"
+import * as Policy from "../../domain/policy.ts"
+
+type Written = BallastConfig["policies"]
+type WrittenLimit = NonNullable<NonNullable<Written["rateLimits"]>["user"]>
+
+/** A written number replaces the default, `null` takes it away. */
+const limit = (base: Policy.Limit, written: WrittenLimit = {}): Policy.Limit => {
+  const requests = written.requestsPerMinute === undefined ? base.requestsPerMinute : written.requestsPerMinute
+  const tokens = written.tokensPerMinute === undefined ? base.tokensPerMinute : written.tokensPerMinute
+  return {
+    ...(requests === undefined || requests === null ? {} : { requestsPerMinute: requests }),
+    ...(tokens === undefined || tokens === null ? {} : { tokensPerMinute: tokens })
+  }
+}
+
+/** The bulkhead of one provider: its own values over those of all. */
+export const bulkhead = (
+  base: Policy.BulkheadPolicy,
+  written: BallastConfig["policies"]["bulkhead"]
+): Policy.BulkheadPolicy => ({ ...base, ...written })
+
+/** The policies that `written` means. */
+export const merge = (written: Written): Policy.Policies => {
+  const base = Policy.defaults
+  const timeouts = { ...base.timeouts, ...written.timeouts }
+  const breaker = { ...base.breaker, ...written.breaker }
+  const retry = { ...base.retry, ...written.retry }
+  const fit = (value: number, isWritten: boolean, outer: number) => (isWritten ? value : Math.min(value, outer))
+  const firstTokenMs = fit(timeouts.firstTokenMs, written.timeouts?.firstTokenMs !== undefined, timeouts.streamMs)
+  return {
+    timeouts: {
+      ...timeouts,
+      firstTokenMs,
+      hardMs: fit(timeouts.hardMs, written.timeouts?.hardMs !== undefined, timeouts.streamMs),
+      nonCriticalMs: fit(timeouts.nonCriticalMs, written.timeouts?.nonCriticalMs !== undefined, timeouts.hardMs),
+      idleMs: fit(timeouts.idleMs, written.timeouts?.idleMs !== undefined, timeouts.streamMs),
+      connectMs: fit(timeouts.connectMs, written.timeouts?.connectMs !== undefined, firstTokenMs)
+    },
+    rateLimits: {
+      user: limit(base.rateLimits.user, written.rateLimits?.user),
+      ip: limit(base.rateLimits.ip, written.rateLimits?.ip),
+      tenant: limit(base.rateLimits.tenant, written.rateLimits?.tenant),
+      global: limit(base.rateLimits.global, written.rateLimits?.global),
+      premiumFactor: written.rateLimits?.premiumFactor ?? base.rateLimits.premiumFactor
+    },
+    bulkhead: bulkhead(base.bulkhead, written.bulkhead),
+    breaker: { ...breaker, openMs: fit(breaker.openMs, written.breaker?.openMs !== undefined, breaker.maxOpenMs) },
+    retry: { ...retry, baseMs: fit(retry.baseMs, written.retry?.baseMs !== undefined, retry.capMs) }
+  }
+}
+
+/** What does not fit together in merged policies. */
+export const check = (policies: Policy.Policies): ReadonlyArray<ConfigProblem> => {
+  const { breaker, retry, timeouts } = policies
+  const pairs: ReadonlyArray<readonly [inner: string, value: number, outer: string, most: number]> = [
+    ["timeouts.hardMs", timeouts.hardMs, "timeouts.streamMs", timeouts.streamMs],
+    ["timeouts.nonCriticalMs", timeouts.nonCriticalMs, "timeouts.hardMs", timeouts.hardMs],
+    ["timeouts.firstTokenMs", timeouts.firstTokenMs, "timeouts.streamMs", timeouts.streamMs],
+    ["timeouts.idleMs", timeouts.idleMs, "timeouts.streamMs", timeouts.streamMs],
+    ["timeouts.connectMs", timeouts.connectMs, "timeouts.firstTokenMs", timeouts.firstTokenMs],
+    ["breaker.openMs", breaker.openMs, "breaker.maxOpenMs", breaker.maxOpenMs],
+    ["retry.baseMs", retry.baseMs, "retry.capMs", retry.capMs]
+  ]
+  return pairs.flatMap(([inner, value, outer, most]) =>
+    value <= most
+      ? []
+      : [
+          {
+            path: `policies.${inner}`,
+            found: String(value),
+            allowed: `at most policies.${outer}, which is ${most}`
+          }
+        ]
+  )
+}
