@@ -55,7 +55,7 @@ export const layer = (config: ResolvedConfig): Layer.Layer<Services> => {
     tenants(config),
     TokenCounterCalibrated.layer,
     Layer.succeed(CurrentTimeouts, policies.timeouts)
-  ).pipe(Layer.provideMerge(TimersWheel.layer()))
+  ).pipe(Layer.provideMerge(TimersWheel.layer))
 }
 
 const bulkheads = (config: ResolvedConfig) =>

@@ -246,7 +246,7 @@ const app = (engine: Engine.Engine): Effect.Effect<Response, never, HttpServerRe
       Effect.fail(
         Failure.status(404, { code: "unknown_url", message: `Unknown request URL: ${request.method} ${path}` })
       )
-    return Effect.catch(handler, respond)
+    return handler.pipe(Effect.catch(respond))
   })
 }
 

@@ -96,12 +96,16 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
     if (cell.state === "open" && at >= cell.openUntil) become(cell, "half-open", "open-time-over", at)
   }
 
-  const count = (cell: Cell, at: number, failed: boolean, slow: boolean): void => {
-    cell.window.add(at, failed, slow)
+  const judge = (cell: Cell, at: number): void => {
     const totals = cell.window.totals(at)
     if (totals.calls < policy.minimumCalls) return
     if (totals.failures > 0 && totals.failures >= policy.failureRate * totals.calls) open(cell, "failure-rate", at)
     else if (totals.slow > 0 && totals.slow >= policy.slowRate * totals.calls) open(cell, "slow-rate", at)
+  }
+
+  const count = (cell: Cell, at: number, failed: boolean, slow: boolean): void => {
+    cell.window.add(at, failed, slow)
+    judge(cell, at)
   }
 
   const reopen = (cell: Cell, at: number): void => {
@@ -118,31 +122,41 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
     else become(cell, "closed", "probes-succeeded", at)
   }
 
-  /** `valid` says whether the verdict still counts, once. */
-  const leaseOf = (cell: Cell, valid: () => boolean): BreakerLease => ({
-    succeed: (firstTokenMs) => {
-      if (!valid()) return
-      const slow = firstTokenMs > policy.slowMs
-      if (cell.state === "closed") count(cell, now(), false, slow)
-      else probed(cell, now(), slow)
-    },
-    fail: (retryAfterMs = 0) => {
-      if (!valid()) return
-      const at = now()
-      if (retryAfterMs > 0) cell.notBefore = Math.max(cell.notBefore, at + retryAfterMs)
-      if (cell.state === "closed") count(cell, at, true, false)
-      else reopen(cell, at)
-    }
-  })
-
-  const closedLease = (cell: Cell): BreakerLease => {
+  const leaseOf = (cell: Cell): BreakerLease => {
     const { generation } = cell
-    let used = false
-    return leaseOf(cell, () => {
-      if (used || cell.generation !== generation) return false
-      used = true
-      return true
-    })
+    const probe = cell.state === "half-open"
+    let verdict: "none" | "answered" | "final" = "none"
+    let answeredAt = 0
+    return {
+      succeed: (firstTokenMs) => {
+        if (verdict !== "none" || cell.generation !== generation) return
+        verdict = "answered"
+        answeredAt = now()
+        const slow = firstTokenMs > policy.slowMs
+        if (probe) probed(cell, answeredAt, slow)
+        else count(cell, answeredAt, false, slow)
+      },
+      fail: (retryAfterMs = 0) => {
+        if (verdict === "final" || cell.generation !== generation) return
+        const at = now()
+        if (retryAfterMs > 0) cell.notBefore = Math.max(cell.notBefore, at + retryAfterMs)
+        if (probe) reopen(cell, at)
+        else if (verdict === "none") count(cell, at, true, false)
+        else {
+          cell.window.amend(at, answeredAt)
+          judge(cell, at)
+        }
+        verdict = "final"
+      },
+      cutShort: (elapsedMs) => {
+        if (verdict !== "none" || cell.generation !== generation) return
+        verdict = "final"
+        const slow = elapsedMs > policy.slowMs
+        if (probe && slow) probed(cell, now(), true)
+        else if (probe) cell.probing--
+        else if (slow) count(cell, now(), false, true)
+      }
+    }
   }
 
   const refuse = (fiber: Fiber.Fiber<unknown, unknown>, cell: Cell, tag: "Open" | "Probing", afterMs: number) =>
@@ -155,16 +169,11 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
 
   /** Only inside an uninterruptible region. */
   const probe = (fiber: Fiber.Fiber<unknown, unknown>, cell: Cell): Effect.Effect<BreakerLease> => {
-    const { generation } = cell
-    let used = false
     cell.probing++
-    const use = () => {
-      if (used || cell.generation !== generation) return false
-      used = true
-      return true
-    }
-    return Guard.held(fiber, leaseOf(cell, use), () => {
-      if (use()) cell.probing--
+    const lease = leaseOf(cell)
+    return Guard.held(fiber, lease, () => {
+      // Without a verdict so far, that is no verdict.
+      lease.cutShort(0)
       return Effect.void
     })
   }
@@ -174,7 +183,7 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
       Effect.withFiber<BreakerLease, CircuitBreakerError>((fiber) => {
         const at = now()
         advance(cell, at)
-        if (cell.state === "closed") return Effect.succeed(closedLease(cell))
+        if (cell.state === "closed") return Effect.succeed(leaseOf(cell))
         if (cell.state === "open") return refuse(fiber, cell, "Open", cell.openUntil - at)
         if (cell.probing + cell.answered < policy.probes) return probe(fiber, cell)
         // By then a probe has answered, or is too slow to count for much.
@@ -187,7 +196,7 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
     acquire: (key) =>
       Effect.suspend(() => {
         const cell = cellOf(key)
-        return cell.state === "closed" ? Effect.succeed(closedLease(cell)) : acquireSlow(cell)
+        return cell.state === "closed" ? Effect.succeed(leaseOf(cell)) : acquireSlow(cell)
       }),
     state: (key) =>
       Effect.sync(() => {

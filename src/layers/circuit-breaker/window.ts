@@ -27,6 +27,22 @@ export class Window {
 
   /** Count one call at `now` (epoch ms). */
   add(now: number, failed: boolean, slow: boolean): void {
+    const index = this.current(now)
+    this.calls[index]! += 1
+    if (failed) this.failures[index]! += 1
+    if (slow) this.slow[index]! += 1
+  }
+
+  /** The call that was counted as answered at `countedAt` has failed after all: one more failure, not one more call. */
+  amend(now: number, countedAt: number): void {
+    const forgotten = Math.floor(now / this.bucketMs) - Math.floor(countedAt / this.bucketMs) >= size
+    const index = this.current(now)
+    if (forgotten) this.calls[index]! += 1
+    this.failures[index]! += 1
+  }
+
+  /** The bucket of `now`, emptied when it is from an earlier turn of the ring. */
+  private current(now: number): number {
     const tick = Math.floor(now / this.bucketMs)
     const index = tick % size
     if (this.ticks[index] !== tick) {
@@ -35,9 +51,7 @@ export class Window {
       this.failures[index] = 0
       this.slow[index] = 0
     }
-    this.calls[index]! += 1
-    if (failed) this.failures[index]! += 1
-    if (slow) this.slow[index]! += 1
+    return index
   }
 
   /** Sums over the buckets that are still young at `now`. */

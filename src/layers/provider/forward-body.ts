@@ -9,10 +9,12 @@ import type { JsonObject } from "./json.ts"
  * The JSON text of `request` with `model` as its model, and `extra` fields
  * (which `request` must not have, not even as null) added.
  *
- * `text` is the text that `request` was parsed from. It is edited in place
- * only where no reader could disagree about the result: exactly one token
+ * `text` is the text that `request` was parsed from. It is sent on, edited in
+ * place, only where no reader could disagree about the model: exactly one token
  * `"model"` in all of it, no escapes that could spell the key otherwise, and
- * the alias as its value. Everything else is encoded anew.
+ * the alias as its value. Everything else is encoded anew: JSON readers differ
+ * in which of two equal keys they take, and a caller must not get past the
+ * router by that.
  */
 export const rewrite = (
   text: string | undefined,
@@ -20,7 +22,7 @@ export const rewrite = (
   model: string,
   extra: JsonObject | undefined
 ): string => {
-  const renamed = text === undefined ? undefined : request.model === model ? text : renameIn(text, request.model, model)
+  const renamed = text === undefined ? undefined : renameIn(text, request.model, model)
   if (renamed !== undefined) {
     if (extra === undefined) return renamed
     const appended = appendTo(renamed, extra)
@@ -42,9 +44,10 @@ const renameIn = (text: string, alias: string, model: string): string | undefine
   if (text.charCodeAt(from++) !== 0x3a) return undefined
   while (isSpace(text.charCodeAt(from))) from++
   const value = JSON.stringify(alias)
-  return text.startsWith(value, from)
-    ? text.slice(0, from) + JSON.stringify(model) + text.slice(from + value.length)
-    : undefined
+  if (!text.startsWith(value, from)) return undefined
+  return alias === model
+    ? text
+    : text.slice(0, from) + JSON.stringify(model) + text.slice(from + value.length)
 }
 
 const appendTo = (text: string, extra: JsonObject): string | undefined => {

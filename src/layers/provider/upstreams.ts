@@ -2,6 +2,7 @@
  * The `Provider` service over the configured upstreams, by name.
  */
 import { Effect, Layer } from "effect"
+import type { Scope } from "effect"
 import type { Candidate } from "../../domain/candidate.ts"
 import { ProviderError } from "../../domain/errors.ts"
 import { Provider } from "../../services/provider.ts"
@@ -10,7 +11,7 @@ import type { Upstream } from "../../services/provider.ts"
 /** One upstream for each provider name; a candidate of any other name fails with `NotFound`. */
 export const layer = <E = never, R = never>(
   upstreams: Readonly<Record<string, Effect.Effect<Upstream, E, R>>>
-): Layer.Layer<Provider, E, R> => Layer.effect(Provider, make(upstreams))
+): Layer.Layer<Provider, E, Exclude<R, Scope.Scope>> => Layer.effect(Provider, make(upstreams))
 
 /** What {@link layer} provides. */
 export const make = Effect.fnUntraced(function* <E, R>(

@@ -64,6 +64,7 @@ const planOf = (engine: Engine, chat: ChatRequest, directive: Directive | undefi
   const tokens = Math.min(natural, maxOutputTokens(chat) ?? Infinity)
   let at = 0
   const token = fixed === undefined ? Text.prose(random) : () => fixed[at] ?? ""
+  const ends = wish._tag === "Prose" && tokens === natural
   return {
     promptTokens: prompt.tokens,
     tokens,
@@ -75,7 +76,7 @@ const planOf = (engine: Engine, chat: ChatRequest, directive: Directive | undefi
       const until = Math.min(tokens, at + tokensPerChunk)
       let text = ""
       for (; at < until; at++) text += token()
-      return text
+      return ends && at === tokens && !text.endsWith(".") ? `${text}.` : text
     }
   }
 }

@@ -54,6 +54,7 @@ describe("forward-body", () => {
       const out = rewrite(text, value, "up", undefined)
       assert.deepStrictEqual(JSON.parse(out), { ...value, model: "up" })
       assert.strictEqual(out, JSON.stringify({ ...value, model: "up" }), "encoded anew")
+      assert.strictEqual(rewrite(text, value, "cheap", undefined), JSON.stringify(value), "encoded anew, same model")
     }
   })
 })
