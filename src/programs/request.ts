@@ -43,20 +43,24 @@ export const run = <A>(
   Effect.flatMap(Effect.context<Requirements>(), (outer) => {
     const guards = resolve(outer)
     const now = guards.timers.now()
-    const record = Context.get(outer, CurrentRecord) ?? newRecord(operation, outer, now)
+    const given = Context.get(outer, CurrentRecord)
+    const record = given ?? newRecord(operation, outer, now)
     const timeouts = Context.get(outer, CurrentTimeouts)
     const budgetMs = record.caller.critical ? timeouts.hardMs : Math.min(timeouts.hardMs, timeouts.nonCriticalMs)
     const deadline = Deadline.within(now, budgetMs, Context.get(outer, Deadline.Deadline))
     const scope = Scope.forkUnsafe(Context.get(outer, Scope.Scope))
-    const inner = outer.pipe(
-      Context.add(CurrentRecord, record),
-      Context.add(Attempts, record.attempts),
-      Context.add(Deadline.Deadline, deadline),
-      Context.add(Scope.Scope, scope)
-    )
+    // Additions, not a merge: a merge would copy the whole context for each request.
+    const extend = (context: Context.Context<Requirements>) => {
+      const withScope = context.pipe(
+        Context.add(Attempts, record.attempts),
+        Context.add(Deadline.Deadline, deadline),
+        Context.add(Scope.Scope, scope)
+      )
+      return given === undefined ? Context.add(withScope, CurrentRecord, record) : withScope
+    }
     guards.telemetry.begin(record)
     return Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => end(guards, record, exit))).pipe(
-      Effect.andThen(Effect.provideContext(body({ ...guards, record, deadline, timeouts }), inner)),
+      Effect.andThen(Effect.updateContext(body({ ...guards, record, deadline, timeouts }), extend)),
       Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
     )
   })

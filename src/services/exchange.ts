@@ -39,4 +39,4 @@ export interface Exchange {
 }
 
 /** Handles one exchange to its end. Never fails: what goes wrong is written as a response. */
-export type Handler = (exchange: Exchange) => Effect.Effect<void>
+export type Handler<R = never> = (exchange: Exchange) => Effect.Effect<void, never, R>

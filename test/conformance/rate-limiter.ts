@@ -19,6 +19,8 @@ const limits = (some: { readonly [K in "user" | "ip" | "tenant" | "global"]?: Li
 
 const caller = Caller.make("acme", { user: "ann", ip: "10.0.0.1" })
 
+const at = (user: string, ip: string) => Caller.make("acme", { user, ip })
+
 /** Reserve and keep the request counted. */
 const spend = (who: Caller.Caller, tokens = 0) =>
   Effect.gen(function* () {
@@ -153,7 +155,6 @@ export const suite = (name: string, layer: (limits: RateLimits) => Layer.Layer<R
       "one address is one bucket, a tenant's users share the tenant's",
       { ip: { requestsPerMinute: 3 }, tenant: { requestsPerMinute: 4 } },
       Effect.gen(function* () {
-        const at = (user: string, ip: string) => Caller.make("acme", { user, ip })
         assert.strictEqual(yield* passed(at("a", "1.1.1.1"), 2), 2)
         assert.strictEqual(yield* passed(at("b", "1.1.1.1"), 2), 1)
         assert.strictEqual(yield* passed(at("c", "2.2.2.2"), 2), 1)

@@ -23,7 +23,11 @@ export const layer = (models: ReadonlyArray<Model>): Layer.Layer<Catalog> => {
             reason:
               model === undefined
                 ? { _tag: "UnknownModel", model: alias }
-                : { _tag: "WrongKind", model: alias, detail: `is ${article(model.kind)} model; ask for it where that is served.` }
+                : {
+                    _tag: "WrongKind",
+                    model: alias,
+                    detail: `is ${article(model.kind)} model; ask for it where that is served.`
+                  }
           })
         )
       )

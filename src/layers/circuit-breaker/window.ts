@@ -16,7 +16,7 @@ export interface Totals {
 
 export class Window {
   private readonly bucketMs: number
-  private readonly ticks = new Float64Array(size).fill(-1)
+  private readonly ticks = new Float64Array(size).fill(-Infinity)
   private readonly calls = new Float64Array(size)
   private readonly failures = new Float64Array(size)
   private readonly slow = new Float64Array(size)
@@ -70,6 +70,6 @@ export class Window {
   }
 
   clear(): void {
-    this.ticks.fill(-1)
+    this.ticks.fill(-Infinity)
   }
 }

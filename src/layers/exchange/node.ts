@@ -9,8 +9,8 @@
  */
 import { isUtf8 } from "node:buffer"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { Context, Effect, Result } from "effect"
-import type { Fiber } from "effect"
+import { Effect, Result } from "effect"
+import type { Context, Fiber } from "effect"
 import { RequestError } from "../../domain/errors.ts"
 import type { Exchange, Handler, HeaderList } from "../../services/exchange.ts"
 import type { Timers } from "../../services/timers.ts"
@@ -36,18 +36,18 @@ export interface Edge {
 }
 
 /** Build the edge. `handlerOf` is asked with method and path; the handlers run in `context`. */
-export const make = (options: {
+export const make = <R>(options: {
   readonly limits: Options
   readonly timers: Timers["Service"]
-  readonly context: Context.Context<never>
-  readonly handlerOf: (method: string, path: string) => Handler | undefined
+  readonly context: Context.Context<R>
+  readonly handlerOf: (method: string, path: string) => Handler<R> | undefined
 }): Edge => {
   const { context, handlerOf, limits, timers } = options
   const running = new Set<Fiber.Fiber<void>>()
   const waiting: Array<() => void> = []
   const run = Effect.runForkWith(context)
 
-  const start = (handler: Handler, exchange: Exchange, response: ServerResponse) => {
+  const start = (handler: Handler<R>, exchange: Exchange, response: ServerResponse) => {
     const fiber = run(handler(exchange))
     if (fiber.pollUnsafe() !== undefined) return
     running.add(fiber)

@@ -9,19 +9,20 @@ import { CurrentRecord } from "../../services/request-record.ts"
 
 const keyOf = (kind: SwitchKind, target: string) => (kind === "all" ? "all" : `${kind}:${target}`)
 
+const refuse = ({ kind, note, target }: Switch) =>
+  Effect.flatMap(CurrentRecord, (record) =>
+    Effect.fail(
+      new KillSwitchError({
+        ...(record === undefined ? {} : { requestId: record.id }),
+        reason: { _tag: "Off", kind, target, ...(note === undefined ? {} : { note }) }
+      })
+    )
+  )
+
 /** `initial` switches are off from the start. With no switch off a check is one comparison. */
 export const layer = (initial: ReadonlyArray<Switch> = []): Layer.Layer<KillSwitch> =>
   Layer.sync(KillSwitch, () => {
     const switches = new Map<string, Switch>(initial.map((each) => [keyOf(each.kind, each.target), each]))
-    const refuse = ({ kind, note, target }: Switch) =>
-      Effect.flatMap(CurrentRecord, (record) =>
-        Effect.fail(
-          new KillSwitchError({
-            ...(record === undefined ? {} : { requestId: record.id }),
-            reason: { _tag: "Off", kind, target, ...(note === undefined ? {} : { note }) }
-          })
-        )
-      )
     return KillSwitch.of({
       check: ({ feature, model, tenant }) => {
         if (switches.size === 0) return Effect.void

@@ -45,9 +45,7 @@ const renameIn = (text: string, alias: string, model: string): string | undefine
   while (isSpace(text.charCodeAt(from))) from++
   const value = JSON.stringify(alias)
   if (!text.startsWith(value, from)) return undefined
-  return alias === model
-    ? text
-    : text.slice(0, from) + JSON.stringify(model) + text.slice(from + value.length)
+  return alias === model ? text : text.slice(0, from) + JSON.stringify(model) + text.slice(from + value.length)
 }
 
 const appendTo = (text: string, extra: JsonObject): string | undefined => {

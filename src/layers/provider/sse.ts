@@ -4,7 +4,6 @@
  *
  * Source: WHATWG HTML, "Server-sent events"; parsing by `eventsource-parser`.
  */
-import { Buffer, isAscii } from "node:buffer"
 import { createParser } from "eventsource-parser"
 
 /** One event; `event` is its name where it has one. */
@@ -23,11 +22,10 @@ export interface SseDecoder {
 
 /** A decoder; an event (or an unfinished line) of more than `maxEventChars` characters is a fault. */
 export const make = (maxEventChars: number): SseDecoder => {
-  // The parser strips the BOM; the decoder must not, because it does not see all chunks.
+  // The parser strips the BOM.
   const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
   let target: Array<SseEvent> = []
   let fault: string | undefined
-  let splitCharacter = false
   const parser = createParser({
     maxBufferSize: maxEventChars,
     onEvent: (event) => {
@@ -51,19 +49,10 @@ export const make = (maxEventChars: number): SseDecoder => {
     if (chunk === undefined || fault !== undefined) return fault
     target = out
     parser.feed(chunk)
-    target = []
     return fault
   }
   return {
-    feed: (bytes, out) => {
-      // Most chunks are ASCII, whose decoding is a plain copy; the decoder sees the others, and what follows a split character.
-      if (!splitCharacter && isAscii(bytes)) return parse(latin1(bytes), out)
-      splitCharacter = (bytes[bytes.length - 1] ?? 0) >= 0x80
-      return parse(text(bytes), out)
-    },
+    feed: (bytes, out) => parse(text(bytes), out),
     end: (out) => parse(text(undefined), out) ?? parse("\n\n", out)
   }
 }
-
-const latin1 = (bytes: Uint8Array): string =>
-  (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString("latin1")

@@ -15,10 +15,14 @@ const digest = (key: string): Buffer => createHash("sha256").update(key).digest(
 export const layerKeys = (
   entries: ReadonlyArray<{ readonly key: Redacted.Redacted<string>; readonly tenant: TenantId; readonly plan: Plan }>
 ): Layer.Layer<Tenants> => {
-  const known = entries.map(({ key, plan, tenant }) => ({ digest: digest(Redacted.value(key)), tenant: { id: tenant, plan } }))
+  const known = entries.map(({ key, plan, tenant }) => ({
+    digest: digest(Redacted.value(key)),
+    tenant: { id: tenant, plan }
+  }))
   return Layer.succeed(Tenants, {
     identify: (key) => {
-      if (key === undefined || key === "") return Effect.suspend(() => Effect.fail(new AuthError({ reason: { _tag: "MissingKey" } })))
+      if (key === undefined || key === "")
+        return Effect.suspend(() => Effect.fail(new AuthError({ reason: { _tag: "MissingKey" } })))
       const asked = digest(key)
       let found: Tenant | undefined
       for (const entry of known) if (timingSafeEqual(entry.digest, asked)) found = entry.tenant

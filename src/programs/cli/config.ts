@@ -13,6 +13,8 @@ const load = Effect.fnUntraced(function* (file: Option.Option<string>, withSecre
   return yield* Config.load(Option.getOrUndefined(file), { secrets: withSecrets })
 })
 
+const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? "" : "s"}`
+
 const check = Command.make(
   "check",
   {
@@ -26,7 +28,6 @@ const check = Command.make(
   Effect.fnUntraced(function* ({ file, secrets: withSecrets }) {
     const { auth, models, providers } = yield* load(file, withSecrets)
     const name = Option.getOrElse(file, () => "The configuration")
-    const count = (many: number, what: string) => `${many} ${what}${many === 1 ? "" : "s"}`
     yield* Console.log(
       `${name} is valid: ${count(Object.keys(providers).length, "provider")}, ${count(models.length, "model")}, mode ${auth.mode}`
     )

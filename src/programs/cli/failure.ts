@@ -50,5 +50,4 @@ export const message = (cause: Cause.Cause<unknown>): string | undefined => {
 }
 
 /** Sets the exit code when the program has ended. A stop by SIGTERM or SIGINT after a clean drain is 0. */
-export const teardown: Runtime.Teardown = (exit, onExit) =>
-  onExit(Exit.isSuccess(exit) ? 0 : exitCode(exit.cause))
+export const teardown: Runtime.Teardown = (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : exitCode(exit.cause))

@@ -50,7 +50,8 @@ const keyNames = { openai: "OPENAI_API_KEY", azure: "AZURE_OPENAI_API_KEY", anth
 const provider = (name: string, each: Provider, add: Add) => {
   const at = (...rest: ReadonlyArray<string>) => ["providers", name, ...rest]
   const only = (key: "apiVersion" | "sim", kind: Provider["kind"], given: boolean) => {
-    if (given && each.kind !== kind) add(at(key), "a value", `nothing for kind ${quote(each.kind)}; only ${quote(kind)}`)
+    if (given && each.kind !== kind)
+      add(at(key), "a value", `nothing for kind ${quote(each.kind)}; only ${quote(kind)}`)
   }
   only("apiVersion", "azure", each.apiVersion !== undefined)
   only("sim", "sim", Object.keys(each.sim).length > 0)
@@ -86,7 +87,11 @@ const provider = (name: string, each: Provider, add: Add) => {
     }
     if (typeof value !== "string") continue
     if (secretHeader.test(header)) {
-      add(at("headers", header), "a literal string (not shown: it may be a secret)", '{ "env": "NAME" } for this header')
+      add(
+        at("headers", header),
+        "a literal string (not shown: it may be a secret)",
+        '{ "env": "NAME" } for this header'
+      )
     } else if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
       add(at("headers", header), "control characters or such", "a header value of printable characters")
     }
@@ -103,10 +108,15 @@ const models = (config: BallastConfig, add: Add) => {
   for (const [index, model] of all.entries()) {
     const at = (...rest: ReadonlyArray<PropertyKey>) => ["models", index, ...rest]
     const earlier = first.get(model.alias)
-    if (earlier !== undefined) add(at("alias"), quote(model.alias), `an alias of its own; models[${earlier}] has this one`)
+    if (earlier !== undefined)
+      add(at("alias"), quote(model.alias), `an alias of its own; models[${earlier}] has this one`)
     else first.set(model.alias, index)
     if (model.maxOutputTokens !== undefined && model.maxOutputTokens > model.contextTokens) {
-      add(at("maxOutputTokens"), String(model.maxOutputTokens), `at most contextTokens, which is ${model.contextTokens}`)
+      add(
+        at("maxOutputTokens"),
+        String(model.maxOutputTokens),
+        `at most contextTokens, which is ${model.contextTokens}`
+      )
     }
     for (const [place, candidate] of model.candidates.entries()) {
       const short = typeof candidate === "string"

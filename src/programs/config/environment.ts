@@ -40,7 +40,8 @@ export const variables = [
 /** Text as the JSON value it means; what means none stays text and fails the check by its own name. */
 const toValue = (text: string, kind: "text" | "number" | "boolean"): unknown => {
   if (kind === "number") return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) ? Number(text) : text
-  if (kind === "boolean") return text === "true" || text === "1" ? true : text === "false" || text === "0" ? false : text
+  if (kind === "boolean")
+    return text === "true" || text === "1" ? true : text === "false" || text === "0" ? false : text
   return text
 }
 

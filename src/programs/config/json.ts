@@ -49,7 +49,8 @@ const locate = (text: string): { readonly at: number; readonly detail: string } 
       if (!item()) return false
       match(space)
       if (text[at] === close) return ++at > 0
-      if (text[at] !== ",") return fail(comment() ? "JSON has no comments" : `expected "," or "${close}", found ${seen()}`)
+      if (text[at] !== ",")
+        return fail(comment() ? "JSON has no comments" : `expected "," or "${close}", found ${seen()}`)
       at++
     }
   }
@@ -74,7 +75,9 @@ const locate = (text: string): { readonly at: number; readonly detail: string } 
     if (text[at] === "[") return list("]", depth, () => value(depth + 1))
     if (match(string) !== undefined || match(number) !== undefined || match(word) !== undefined) return true
     if (comment()) return fail("JSON has no comments")
-    return fail(text[at] === '"' ? "this string is not closed or holds an illegal character" : `expected a value, found ${seen()}`)
+    return fail(
+      text[at] === '"' ? "this string is not closed or holds an illegal character" : `expected a value, found ${seen()}`
+    )
   }
   if (value(0)) {
     match(space)

@@ -26,13 +26,14 @@ export const bulkhead = (
   written: BallastConfig["policies"]["bulkhead"]
 ): Policy.BulkheadPolicy => ({ ...base, ...written })
 
+const fit = (value: number, isWritten: boolean, outer: number): number => (isWritten ? value : Math.min(value, outer))
+
 /** The policies that `written` means. */
 export const merge = (written: Written): Policy.Policies => {
   const base = Policy.defaults
   const timeouts = { ...base.timeouts, ...written.timeouts }
   const breaker = { ...base.breaker, ...written.breaker }
   const retry = { ...base.retry, ...written.retry }
-  const fit = (value: number, isWritten: boolean, outer: number) => (isWritten ? value : Math.min(value, outer))
   const firstTokenMs = fit(timeouts.firstTokenMs, written.timeouts?.firstTokenMs !== undefined, timeouts.streamMs)
   return {
     timeouts: {

@@ -67,10 +67,11 @@ export const describe = (ast: SchemaAST.AST): string => {
 }
 
 /** Places where a string may be a secret that was written down by mistake. */
-const mayBeSecret = (path: Path): boolean =>
-  path.some(
-    (part) => typeof part === "string" && /^(headers|baseUrl|keys|key|env)$|key$|token$|secret$|password$/i.test(part)
-  )
+const mayBeSecret = (path: Path): boolean => {
+  const [outer, last] = [path[path.length - 2], path[path.length - 1]]
+  if (outer === "headers" || (outer === "keys" && typeof last === "number")) return true
+  return typeof last === "string" && /^(baseUrl|env|keys|headers)$|(key|token|secret|password)$/i.test(last)
+}
 
 const valueAt = (root: unknown, path: Path): unknown => {
   let value: unknown = root

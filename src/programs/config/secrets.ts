@@ -15,11 +15,7 @@ interface Reference {
 }
 
 const entries = (value: unknown): ReadonlyArray<readonly [string | number, unknown]> =>
-  Array.isArray(value)
-    ? [...value.entries()]
-    : typeof value === "object" && value !== null
-      ? Object.entries(value)
-      : []
+  Array.isArray(value) ? [...value.entries()] : typeof value === "object" && value !== null ? Object.entries(value) : []
 
 const at = (value: unknown, key: string): unknown => entries(value).find(([name]) => name === key)?.[1]
 
@@ -82,7 +78,11 @@ export const read = Effect.fnUntraced(function* (root: unknown) {
     if (path[0] === "auth") {
       const earlier = keys.get(plain)
       if (earlier !== undefined) {
-        problems.push({ path: where, found: `the same value as ${earlier}`, allowed: "a key of its own for each entry" })
+        problems.push({
+          path: where,
+          found: `the same value as ${earlier}`,
+          allowed: "a key of its own for each entry"
+        })
       }
       keys.set(plain, where)
     }

@@ -61,7 +61,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
         request: A,
         body: string
       ) => Effect.Effect<void, BallastError, Guards | Scope.Scope>
-    ): Handler =>
+    ): Handler<Guards> =>
     (exchange) =>
       Effect.suspend(() => {
         let record: RequestRecord | undefined
@@ -92,8 +92,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
         })
         return Effect.scoped(program).pipe(
           Effect.catch(refuse),
-          Effect.catchCause((cause) => afterwards(exchange, record?.id, cause)),
-          Effect.provideContext(context)
+          Effect.catchCause((cause) => afterwards(exchange, record?.id, cause))
         )
       })
 
@@ -157,7 +156,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
       )
   )
 
-  return (method: string, path: string): Handler | undefined => {
+  return (method: string, path: string): Handler<Guards> | undefined => {
     if (method !== "POST") return undefined
     switch (path) {
       case "/v1/chat/completions":

@@ -15,7 +15,12 @@ const files = (contents: Record<string, string>) =>
     readFileString: (path) =>
       contents[path] === undefined
         ? Effect.fail(
-            PlatformError.systemError({ _tag: "NotFound", module: "FileSystem", method: "readFileString", pathOrDescriptor: path })
+            PlatformError.systemError({
+              _tag: "NotFound",
+              module: "FileSystem",
+              method: "readFileString",
+              pathOrDescriptor: path
+            })
           )
         : Effect.succeed(contents[path])
   })
@@ -37,7 +42,7 @@ const provider = (changes: Record<string, unknown>, name = "p") => base({ provid
 
 /** A bad configuration, the path of its only problem, and fragments of what is said about it. */
 const table: ReadonlyArray<readonly [name: string, input: unknown, path: string, ...fragments: Array<string>]> = [
-  ["no object", [], "", "a list", "an object"],
+  ["no object", [1], "", "a list", "an object"],
   ["misspelt section", base({ sever: {} }), "sever", "an unknown key", 'did you mean "server"?'],
   ["misspelt key", base({ server: { prot: 1 } }), "server.prot", "host, port", 'did you mean "port"?'],
   ["prompt logging", base({ telemetry: { promptLogging: true } }), "telemetry.promptLogging", "unknown key"],
@@ -46,51 +51,187 @@ const table: ReadonlyArray<readonly [name: string, input: unknown, path: string,
   ["fraction of a port", base({ server: { port: 80.5 } }), "server.port", "80.5", "integer"],
   ["empty host", base({ server: { host: "" } }), "server.host", "an empty string", "a non-empty string"],
   ["one port twice", base({ server: { port: 5, adminPort: 5 } }), "server.adminPort", "another port"],
-  ["open to the world", base({ server: { host: "0.0.0.0" } }), "server.host", '"0.0.0.0"', "loopback", 'auth.mode to "keys"'],
+  [
+    "open to the world",
+    base({ server: { host: "0.0.0.0" } }),
+    "server.host",
+    '"0.0.0.0"',
+    "loopback",
+    'auth.mode to "keys"'
+  ],
   ["open on a name", base({ server: { host: "127.0.0.1.evil.test" } }), "server.host", "loopback"],
   ["keys without any", base({ auth: { mode: "keys" } }), "auth.keys", "an empty list", "at least one"],
   ["open with keys", base({ auth: { keys: [{ key: { env: "K" }, tenant: "t" }] } }), "auth.mode", '"open"', '"keys"'],
-  ["tenant missing", base({ auth: { mode: "keys", keys: [{ key: { env: "K" } }] } }), "auth.keys[0].tenant", "nothing", "non-empty"],
-  ["unknown plan", base({ auth: { mode: "keys", keys: [{ key: { env: "K" }, tenant: "t", plan: "premum" }] } }), "auth.keys[0].plan", '"premum"', '"standard" or "premium"', 'did you mean "premium"?'],
-  ["literal tenant key", base({ auth: { mode: "keys", keys: [{ key: "sk-live", tenant: "t" }] } }), "auth.keys[0].key", "not shown", '{ "env": "NAME" }'],
+  [
+    "tenant missing",
+    base({ auth: { mode: "keys", keys: [{ key: { env: "K" } }] } }),
+    "auth.keys[0].tenant",
+    "nothing",
+    "non-empty"
+  ],
+  [
+    "unknown plan",
+    base({ auth: { mode: "keys", keys: [{ key: { env: "K" }, tenant: "t", plan: "premum" }] } }),
+    "auth.keys[0].plan",
+    '"premum"',
+    '"standard" or "premium"',
+    'did you mean "premium"?'
+  ],
+  [
+    "literal tenant key",
+    base({ auth: { mode: "keys", keys: [{ key: "sk-live", tenant: "t" }] } }),
+    "auth.keys[0].key",
+    "not shown",
+    '{ "env": "NAME" }'
+  ],
   ["literal api key", provider({ apiKey: "sk-live" }), "providers.p.apiKey", "not shown", '{ "env": "NAME" }'],
-  ["key in the env name", provider({ apiKey: { env: "sk-live" } }), "providers.p.apiKey.env", "not shown", "environment variable"],
+  [
+    "key in the env name",
+    provider({ apiKey: { env: "sk-live" } }),
+    "providers.p.apiKey.env",
+    "not shown",
+    "environment variable"
+  ],
   ["unset variable", provider({ apiKey: { env: "UNSET" } }), "providers.p.apiKey", "UNSET is not set"],
-  ["literal secret header", provider({ headers: { "X-Api-Key": "sk-live" } }), 'providers.p.headers.X-Api-Key', "not shown", '{ "env": "NAME" }'],
+  [
+    "literal secret header",
+    provider({ headers: { "X-Api-Key": "sk-live" } }),
+    "providers.p.headers.X-Api-Key",
+    "not shown",
+    '{ "env": "NAME" }'
+  ],
   ["header with a line break", provider({ headers: { "x-a": "1\r\nx-b: 2" } }), "providers.p.headers.x-a", "printable"],
   ["illegal header name", provider({ headers: { "x a": "1" } }), 'providers.p.headers["x a"]', "header name"],
   ["unknown kind", provider({ kind: "opnai" }), "providers.p.kind", '"opnai"', '"openai"', 'did you mean "openai"?'],
   ["kind missing", base({ providers: { p: {} } }), "providers.p.kind", "nothing", '"openai"', "protocol"],
-  ["password in the url", provider({ baseUrl: "http://u:sk-live@h/v1" }), "providers.p.baseUrl", "not shown", "http://"],
+  [
+    "password in the url",
+    provider({ baseUrl: "http://u:sk-live@h/v1" }),
+    "providers.p.baseUrl",
+    "not shown",
+    "http://"
+  ],
   ["no url", provider({ baseUrl: "localhost:8000" }), "providers.p.baseUrl", "http://"],
   ["impossible url", provider({ baseUrl: "http://[x" }), "providers.p.baseUrl", "URL"],
-  ["address missing", base({ providers: { p: { kind: "openai-compatible" } } }), "providers.p.baseUrl", "nothing", "http://127.0.0.1:8000/v1"],
+  [
+    "address missing",
+    base({ providers: { p: { kind: "openai-compatible" } } }),
+    "providers.p.baseUrl",
+    "nothing",
+    "http://127.0.0.1:8000/v1"
+  ],
   ["key missing", base({ providers: { p: { kind: "openai" } } }), "providers.p.apiKey", "nothing", "OPENAI_API_KEY"],
   ["bearer without key", provider({ auth: "bearer" }), "providers.p.apiKey", "nothing", '"bearer"'],
   ["key with auth none", provider({ auth: "none", apiKey: { env: "K" } }), "providers.p.apiKey", 'auth "none"'],
-  ["azure without version", base({ providers: { p: { kind: "azure", baseUrl: "https://r.openai.azure.com", apiKey: { env: "K" } } } }), "providers.p.apiVersion", "nothing", "api-version"],
+  [
+    "azure without version",
+    base({ providers: { p: { kind: "azure", baseUrl: "https://r.openai.azure.com", apiKey: { env: "K" } } } }),
+    "providers.p.apiVersion",
+    "nothing",
+    "api-version"
+  ],
   ["version elsewhere", provider({ apiVersion: "1" }), "providers.p.apiVersion", '"azure"'],
   ["sim options elsewhere", provider({ sim: { seed: 1 } }), "providers.p.sim", '"sim"'],
-  ["bad sim option", base({ providers: { p: { kind: "sim", sim: { sed: 1 } } } }), "providers.p.sim.sed", 'did you mean "seed"?'],
-  ["bad sim value", base({ providers: { p: { kind: "sim", sim: { ttft: { medianMs: -1 } } } } }), "providers.p.sim.ttft.medianMs", "-1", "greater than or equal to 0"],
+  [
+    "bad sim option",
+    base({ providers: { p: { kind: "sim", sim: { sed: 1 } } } }),
+    "providers.p.sim.sed",
+    'did you mean "seed"?'
+  ],
+  [
+    "bad sim value",
+    base({ providers: { p: { kind: "sim", sim: { ttft: { medianMs: -1 } } } } }),
+    "providers.p.sim.ttft.medianMs",
+    "-1",
+    "greater than or equal to 0"
+  ],
   ["provider name with a slash", base({ providers: { p, "a/b": p } }), 'providers["a/b"]', "letters, digits"],
   ["providers without models", { providers: { p } }, "models", "nothing", "at least one"],
   ["no models", base({ models: [] }), "models", "an empty list", "at least one"],
   ["alias twice", base({ models: [model, model] }), "models[1].alias", '"m"', "models[0]"],
-  ["unknown provider", base({ models: [{ ...model, candidates: ["q/x"] }], providers: { qq: p } }), "models[0].candidates[0]", '"q"', '"qq"'],
-  ["unknown provider, long form", base({ models: [{ ...model, candidates: [{ provider: "pq", model: "x" }] }] }), "models[0].candidates[0].provider", '"pq"', 'did you mean "p"?'],
-  ["provider of the prototype", base({ models: [{ ...model, candidates: ["constructor/x"] }] }), "models[0].candidates[0]", '"constructor"'],
-  ["candidate without a slash", base({ models: [{ ...model, candidates: ["x"] }] }), "models[0].candidates[0]", '"x"', "provider/model"],
-  ["no candidates", base({ models: [{ ...model, candidates: [] }] }), "models[0].candidates[0]", "nothing", "provider/model"],
+  [
+    "unknown provider",
+    base({ models: [{ ...model, candidates: ["q/x"] }], providers: { qq: p } }),
+    "models[0].candidates[0]",
+    '"q"',
+    '"qq"'
+  ],
+  [
+    "unknown provider, long form",
+    base({ models: [{ ...model, candidates: [{ provider: "pq", model: "x" }] }] }),
+    "models[0].candidates[0].provider",
+    '"pq"',
+    'did you mean "p"?'
+  ],
+  [
+    "provider of the prototype",
+    base({ models: [{ ...model, candidates: ["constructor/x"] }] }),
+    "models[0].candidates[0]",
+    '"constructor"'
+  ],
+  [
+    "candidate without a slash",
+    base({ models: [{ ...model, candidates: ["x"] }] }),
+    "models[0].candidates[0]",
+    '"x"',
+    "provider/model"
+  ],
+  [
+    "no candidates",
+    base({ models: [{ ...model, candidates: [] }] }),
+    "models[0].candidates[0]",
+    "nothing",
+    "provider/model"
+  ],
   ["no price", base({ models: [{ alias: "m", candidates: ["p/x"] }] }), "models[0].price", "nothing", "write 0"],
-  ["negative price", base({ models: [{ ...model, price: { inputPerMillion: -1 } }] }), "models[0].price.inputPerMillion", "-1"],
-  ["answer longer than the context", base({ models: [{ ...model, contextTokens: 10, maxOutputTokens: 20 }] }), "models[0].maxOutputTokens", "20", "10"],
-  ["embedding at anthropic", base({ providers: { p: { kind: "anthropic", apiKey: { env: "K" } } }, models: [{ ...model, kind: "embedding" }] }), "models[0].candidates[0]", "embeds"],
-  ["zero limit", base({ policies: { rateLimits: { user: { requestsPerMinute: 0 } } } }), "policies.rateLimits.user.requestsPerMinute", "0", "greater than or equal to 1"],
-  ["duration as text", base({ policies: { timeouts: { hardMs: "8s" } } }), "policies.timeouts.hardMs", '"8s"', "greater than 0"],
-  ["inner longer than outer", base({ policies: { timeouts: { nonCriticalMs: 9000 } } }), "policies.timeouts.nonCriticalMs", "9000", "policies.timeouts.hardMs, which is 8000"],
+  [
+    "negative price",
+    base({ models: [{ ...model, price: { inputPerMillion: -1 } }] }),
+    "models[0].price.inputPerMillion",
+    "-1"
+  ],
+  [
+    "answer longer than the context",
+    base({ models: [{ ...model, contextTokens: 10, maxOutputTokens: 20 }] }),
+    "models[0].maxOutputTokens",
+    "20",
+    "10"
+  ],
+  [
+    "embedding at anthropic",
+    base({ providers: { p: { kind: "anthropic", apiKey: { env: "K" } } }, models: [{ ...model, kind: "embedding" }] }),
+    "models[0].candidates[0]",
+    "embeds"
+  ],
+  [
+    "zero limit",
+    base({ policies: { rateLimits: { user: { requestsPerMinute: 0 } } } }),
+    "policies.rateLimits.user.requestsPerMinute",
+    "0",
+    "greater than or equal to 1"
+  ],
+  [
+    "duration as text",
+    base({ policies: { timeouts: { hardMs: "8s" } } }),
+    "policies.timeouts.hardMs",
+    '"8s"',
+    "greater than 0"
+  ],
+  [
+    "inner longer than outer",
+    base({ policies: { timeouts: { nonCriticalMs: 9000 } } }),
+    "policies.timeouts.nonCriticalMs",
+    "9000",
+    "policies.timeouts.hardMs, which is 8000"
+  ],
   ["ratio above one", base({ telemetry: { sampleRatio: 2 } }), "telemetry.sampleRatio", "2", "between 0 and 1"],
-  ["switch for no model", base({ killSwitches: [{ kind: "model", target: "mm" }] }), "killSwitches[0].target", '"mm"', '"m"'],
+  [
+    "switch for no model",
+    base({ killSwitches: [{ kind: "model", target: "mm" }] }),
+    "killSwitches[0].target",
+    '"mm"',
+    '"m"'
+  ],
   ["switch without target", base({ killSwitches: [{ kind: "tenant" }] }), "killSwitches[0].target", "nothing", "tenant"]
 ]
 
@@ -98,7 +239,10 @@ describe("a bad configuration", () => {
   it.effect.each(table)("%s", ([, input, path, ...fragments]) =>
     Effect.gen(function* () {
       const all = yield* problems(input, { K: "k" })
-      assert.deepStrictEqual(all.map((problem) => problem.path), [path])
+      assert.deepStrictEqual(
+        all.map((problem) => problem.path),
+        [path]
+      )
       const text = JSON.stringify(all)
       for (const fragment of fragments) assert.include(text, JSON.stringify(fragment).slice(1, -1))
       assert.notInclude(text, "sk-live")
@@ -112,7 +256,10 @@ describe("a bad configuration", () => {
         providers: { p: { kind: "openai", apiKey: { env: "UNSET" } } },
         models: [{ ...model, kind: "chta" }]
       })
-      assert.deepStrictEqual(all.map((problem) => problem.path), ["server.port", "models[0].kind", "providers.p.apiKey"])
+      assert.deepStrictEqual(
+        all.map((problem) => problem.path),
+        ["server.port", "models[0].kind", "providers.p.apiKey"]
+      )
     })
   )
 
@@ -130,10 +277,10 @@ describe("a bad configuration", () => {
   )
 })
 
-describe("fromUnknown", () => {
-  const resolve = (input: BallastConfigInput, values: Record<string, string> = {}) =>
-    Config.fromUnknown(input).pipe(Effect.provide(env(values)))
+const resolve = (input: BallastConfigInput, values: Record<string, string> = {}) =>
+  Config.fromUnknown(input).pipe(Effect.provide(env(values)))
 
+describe("fromUnknown", () => {
   it.effect("of nothing is the default: the simulated provider, open on loopback", () =>
     Effect.gen(function* () {
       const config = yield* resolve({})
@@ -172,12 +319,22 @@ describe("fromUnknown", () => {
         {
           providers: {
             openai: { kind: "openai", apiKey: { env: "K" }, bulkhead: { maxInFlight: 2 } },
-            claude: { kind: "anthropic", apiKey: { env: "K" }, region: "eu", headers: { "X-Team": "a", cookie: { env: "K" } } },
+            claude: {
+              kind: "anthropic",
+              apiKey: { env: "K" },
+              region: "eu",
+              headers: { "X-Team": "a", cookie: { env: "K" } }
+            },
             local: { kind: "openai-compatible", baseUrl: "http://h:1/v1/" }
           },
           models: [
             { alias: "a", candidates: ["openai/org/model", "claude/c"], price: { inputPerMillion: 0.15 } },
-            { alias: "e", kind: "embedding", candidates: [{ provider: "local", model: "e", region: "us" }], price: { inputPerMillion: 0 } }
+            {
+              alias: "e",
+              kind: "embedding",
+              candidates: [{ provider: "local", model: "e", region: "us" }],
+              price: { inputPerMillion: 0 }
+            }
           ]
         },
         { K: " secret\n" }
@@ -202,20 +359,21 @@ describe("fromUnknown", () => {
   )
 })
 
-describe("load", () => {
-  const run = (
-    path: string | undefined,
-    contents: Record<string, string>,
-    values: Record<string, string> = {},
-    options?: Config.LoadOptions
-  ) => Config.load(path, options).pipe(Effect.provide(Layer.merge(files(contents), env(values))))
-  const port = (number: number) => JSON.stringify({ server: { port: number } })
-  const flipped = (effect: Effect.Effect<unknown, ConfigError>) => Effect.map(Effect.flip(effect), (error) => error.message)
+const run = (
+  path: string | undefined,
+  contents: Record<string, string>,
+  values: Record<string, string> = {},
+  options?: Config.LoadOptions
+) => Config.load(path, options).pipe(Effect.provide(Layer.merge(files(contents), env(values))))
+const port = (number: number) => JSON.stringify({ server: { port: number } })
+const flipped = (effect: Effect.Effect<unknown, ConfigError>) =>
+  Effect.map(Effect.flip(effect), (error) => error.message)
+const portOf = (config: { readonly server: { readonly port: number } }) => config.server.port
 
+describe("load", () => {
   it.effect("reads the file asked for, else BALLAST_CONFIG, else ./ballast.config.json, else the default", () =>
     Effect.gen(function* () {
       const contents = { "a.json": port(1), "b.json": port(2), "ballast.config.json": port(3) }
-      const portOf = (config: { readonly server: { readonly port: number } }) => config.server.port
       assert.strictEqual(portOf(yield* run("a.json", contents, { BALLAST_CONFIG: "b.json" })), 1)
       assert.strictEqual(portOf(yield* run(undefined, contents, { BALLAST_CONFIG: "b.json" })), 2)
       assert.strictEqual(portOf(yield* run(undefined, contents)), 3)
@@ -236,7 +394,8 @@ describe("load", () => {
   it.effect("takes every variable of the table", () =>
     Effect.gen(function* () {
       for (const { kind, name, path } of variables) {
-        const written = kind === "text" ? "127.0.0.9" : kind === "boolean" ? "true" : name.endsWith("RATIO") ? "0.5" : "1234"
+        const written =
+          kind === "text" ? "127.0.0.9" : kind === "boolean" ? "true" : name.endsWith("RATIO") ? "0.5" : "1234"
         const config = yield* run(undefined, {}, { [name]: written })
         const value = path.reduce<unknown>((at, key) => Reflect.get(Object(at), key), config)
         assert.strictEqual(String(value), written, name)

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as TimerWheel from "../../../src/layers/timers/wheel.ts"
-import { timeBox, Timers } from "../../../src/services/timers.ts"
+import { timeBox, timeBoxes, Timers } from "../../../src/services/timers.ts"
 
 /** A wheel that counts the timers that are armed, so that a leak shows. */
 const counting = Effect.gen(function* () {
@@ -167,6 +167,41 @@ describe("timeBox", () => {
           assert.strictEqual(armed(), 0)
         }
       }
+    })
+  )
+})
+
+describe("timeBoxes", () => {
+  it.effect("is used again and again with one timer, and nothing of an earlier use is left", () =>
+    Effect.gen(function* () {
+      const { armed, timers } = yield* counting
+      const box = timeBoxes(timers)
+      for (let i = 0; i < 3; i++) {
+        assert.strictEqual(yield* box(timers.now() + 100, late)(Effect.as(Effect.yieldNow, i)), i)
+        assert.strictEqual(armed(), 0)
+        yield* TestClock.adjust(150)
+      }
+      const fiber = yield* Effect.forkChild(box(timers.now() + 100, late)(Effect.never))
+      yield* TestClock.adjust(110)
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail("late"))
+    })
+  )
+
+  it.effect("work of an earlier use that hangs in its finalizer does not disarm a later one", () =>
+    Effect.gen(function* () {
+      const { timers } = yield* counting
+      const box = timeBoxes(timers)
+      const gate = yield* Deferred.make<void>()
+      const stubborn = yield* Effect.forkChild(box(100, late)(Effect.ensuring(Effect.never, Deferred.await(gate))))
+      yield* TestClock.adjust(110)
+      assert.deepStrictEqual(yield* Fiber.await(stubborn), Exit.fail("late"))
+      const next = yield* Effect.forkChild(box(300, late)(Effect.never))
+      yield* Effect.yieldNow
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.yieldNow
+      assert.isUndefined(next.pollUnsafe())
+      yield* TestClock.adjust(300)
+      assert.deepStrictEqual(yield* Fiber.await(next), Exit.fail("late"))
     })
   )
 })

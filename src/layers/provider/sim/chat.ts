@@ -208,8 +208,8 @@ export const begin = (
     const admitted = engine.admit({
       model,
       promptTokens: plan.promptTokens,
-      outputTokens: plan.tokens * plan.choices,
-      steps: plan.steps,
+      tokens: plan.tokens,
+      choices: plan.choices,
       first: engine.options.ttft,
       directive
     })

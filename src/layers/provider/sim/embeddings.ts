@@ -101,8 +101,8 @@ export const begin = (
     const admitted = engine.admit({
       model,
       promptTokens: tokens,
-      outputTokens: 0,
-      steps: 0,
+      tokens: 0,
+      choices: 0,
       first: engine.options.embedding,
       directive
     })

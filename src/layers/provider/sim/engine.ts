@@ -53,10 +53,9 @@ export interface SimControl {
 export interface CallShape {
   readonly model: string
   readonly promptTokens: number
-  /** Tokens of the answer (of all its choices), 0 for embeddings. */
-  readonly outputTokens: number
-  /** In how many pieces the answer comes, 0 for embeddings. */
-  readonly steps: number
+  /** Tokens of one choice, which come in pieces of `tokensPerChunk`; 0 for embeddings. */
+  readonly tokens: number
+  readonly choices: number
   /** Median and sigma of the time to the first piece. */
   readonly first: { readonly medianMs: number; readonly sigma: number }
   readonly directive: Directive | undefined
@@ -123,16 +122,16 @@ export const makeDecoded = Effect.fnUntraced(function* (
   }
 
   // Due times by position: 0 is the first token (and the role), n the nth piece. One draw for each piece.
-  const timesOf = (shape: CallShape, fate: Faults.Fate, random: Random.Random, begins: number) => {
+  const timesOf = (shape: CallShape, steps: number, fate: Faults.Fate, random: Random.Random, begins: number) => {
     const { perToken, straggler, tokensPerChunk } = options
     const slow = straggler.probability > 0 && random() < straggler.probability ? straggler.factor : 1
     const first = shape.directive?.ttftMs ?? Random.logNormal(random, shape.first.medianMs, shape.first.sigma)
-    const dues = new Float64Array(shape.steps + 1)
+    const dues = new Float64Array(steps + 1)
     let at = begins + first * fate.ttftFactor * slow
     dues[0] = at
     const factor = fate.tokenFactor * slow
-    for (let step = 1; step <= shape.steps; step++) {
-      const tokens = step === 1 ? tokensPerChunk - 1 : tokensPerChunk
+    for (let step = 1; step <= steps; step++) {
+      const tokens = Math.min(tokensPerChunk, shape.tokens - (step - 1) * tokensPerChunk) - (step === 1 ? 1 : 0)
       if (tokens > 0) {
         const each = shape.directive?.perTokenMs ?? Random.logNormal(random, perToken.medianMs, perToken.sigma)
         at += tokens * each * factor
@@ -144,9 +143,10 @@ export const makeDecoded = Effect.fnUntraced(function* (
 
   const enter = (shape: CallShape, fate: Faults.Fate, random: Random.Random, ordinal: number, now: number) => {
     const { mid } = fate
-    const dues = timesOf(shape, fate, random, processor.work())
-    const dueAt = (position: number) => dues[Math.min(position, shape.steps)] ?? 0
-    const struckAt = mid === undefined ? undefined : Math.min(mid.afterChunks, shape.steps + 1)
+    const steps = Math.ceil(shape.tokens / options.tokensPerChunk)
+    const dues = timesOf(shape, steps, fate, random, processor.work())
+    const dueAt = (position: number) => dues[Math.min(position, steps)] ?? 0
+    const struckAt = mid === undefined ? undefined : Math.min(mid.afterChunks, steps + 1)
     let left = false
     let ended = false
     let stalled = false
@@ -157,9 +157,9 @@ export const makeDecoded = Effect.fnUntraced(function* (
     const countTokens = () => {
       const work = processor.work()
       let made = 0
-      const most = struckAt === undefined ? shape.steps : Math.min(shape.steps, Math.max(0, struckAt - 1))
+      const most = struckAt === undefined ? steps : Math.min(steps, Math.max(0, struckAt - 1))
       while (made < most && (dues[made + 1] ?? Infinity) <= work + Processor.epsilonMs) made++
-      stats.generatedTokens += shape.steps === 0 ? 0 : Math.round((shape.outputTokens * made) / shape.steps)
+      stats.generatedTokens += Math.min(shape.tokens, made * options.tokensPerChunk) * shape.choices
     }
     const onDone = () => {
       countTokens()
@@ -174,7 +174,7 @@ export const makeDecoded = Effect.fnUntraced(function* (
     }
     stats.running++
     stats.promptTokens += shape.promptTokens
-    const job = fate.hang === undefined ? processor.begin(dueAt(struckAt ?? shape.steps), onDone) : undefined
+    const job = fate.hang === undefined ? processor.begin(dueAt(struckAt ?? steps), onDone) : undefined
     const leave = () => {
       processor.work()
       if (ended) return
@@ -205,7 +205,7 @@ export const makeDecoded = Effect.fnUntraced(function* (
       if (known !== undefined && !known.has(shape.model)) {
         return refuse(Failure.status(404, { param: "model", message: `The model '${shape.model}' does not exist.` }))
       }
-      const tokens = shape.promptTokens + shape.outputTokens
+      const tokens = shape.promptTokens + shape.tokens * shape.choices
       const verdict = limits.take(now, tokens)
       if (verdict._tag === "Refused") {
         return refuse(

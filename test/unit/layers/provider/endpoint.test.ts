@@ -13,12 +13,18 @@ describe("endpoint", () => {
       assert.strictEqual(endpoint.path("embeddings", "m"), "/v1/embeddings")
     }
     assert.strictEqual(Endpoint.fromBaseUrl("http://h", paths).path("chat", "m"), "/chat/completions")
-    assert.strictEqual(Endpoint.fromBaseUrl("http://h/a?api-version=1", paths).path("chat", "m"), "/a/chat/completions?api-version=1")
+    assert.strictEqual(
+      Endpoint.fromBaseUrl("http://h/a?api-version=1", paths).path("chat", "m"),
+      "/a/chat/completions?api-version=1"
+    )
   })
 
   it("puts Azure's deployment into the path, escaped", () => {
     const endpoint = Endpoint.azureDeployment("https://n.openai.azure.com/", "2024-10-21")
-    assert.strictEqual(endpoint.path("chat", "gpt/../x"), "/openai/deployments/gpt%2F..%2Fx/chat/completions?api-version=2024-10-21")
+    assert.strictEqual(
+      endpoint.path("chat", "gpt/../x"),
+      "/openai/deployments/gpt%2F..%2Fx/chat/completions?api-version=2024-10-21"
+    )
     assert.strictEqual(endpoint.path("embeddings", "e"), "/openai/deployments/e/embeddings?api-version=2024-10-21")
   })
 

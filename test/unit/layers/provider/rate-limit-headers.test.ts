@@ -19,6 +19,9 @@ describe("rate-limit headers", () => {
   it("knows nothing of -1, garbage and silence", () => {
     const nothing = { remainingRequests: undefined, remainingTokens: undefined }
     assert.deepStrictEqual(of({}), nothing)
-    assert.deepStrictEqual(of({ "x-ratelimit-remaining-requests": "-1", "x-ratelimit-remaining-tokens": "many" }), nothing)
+    assert.deepStrictEqual(
+      of({ "x-ratelimit-remaining-requests": "-1", "x-ratelimit-remaining-tokens": "many" }),
+      nothing
+    )
   })
 })

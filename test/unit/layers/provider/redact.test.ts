@@ -26,7 +26,12 @@ describe("redact", () => {
   })
 
   it("keeps ordinary words", () => {
-    for (const text of ["Rate limit reached for gpt-5", "use Bearer authentication", "install sk-learn", "the api key is missing"]) {
+    for (const text of [
+      "Rate limit reached for gpt-5",
+      "use Bearer authentication",
+      "install sk-learn",
+      "the api key is missing"
+    ]) {
       assert.strictEqual(redact(text), text)
     }
   })

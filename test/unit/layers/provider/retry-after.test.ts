@@ -22,12 +22,21 @@ describe("retry-after", () => {
     assert.strictEqual(of(headers as unknown as Record<string, string>), ms)
   })
 
-  it.each(["", "-5", "soon", "5 minutes", "try 5", "NaN", "Infinity", "1e3", "0x10", "Sun, garbage GMT", "9".repeat(400)])(
-    "ignores %s",
-    (value) => {
-      assert.isUndefined(of({ "retry-after": value }))
-    }
-  )
+  it.each([
+    "",
+    "-5",
+    "soon",
+    "5 minutes",
+    "try 5",
+    "NaN",
+    "Infinity",
+    "1e3",
+    "0x10",
+    "Sun, garbage GMT",
+    "9".repeat(400)
+  ])("ignores %s", (value) => {
+    assert.isUndefined(of({ "retry-after": value }))
+  })
 
   it("is never negative nor infinite, whatever is sent", () => {
     fc.assert(

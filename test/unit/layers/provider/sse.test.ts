@@ -66,14 +66,20 @@ describe("sse", () => {
   it("refuses bytes that are not UTF-8, in one chunk or across two, or cut at the end", () => {
     const bad = Uint8Array.of(0x64, 0x61, 0x74, 0x61, 0x3a, 0xff, 0x0a, 0x0a)
     assert.match(decodeAll([bad]).fault ?? "", /UTF-8/)
-    assert.match(decodeAll([encoder.encode("data: "), Uint8Array.of(0xe2), encoder.encode("a\n\n")]).fault ?? "", /UTF-8/)
+    assert.match(
+      decodeAll([encoder.encode("data: "), Uint8Array.of(0xe2), encoder.encode("a\n\n")]).fault ?? "",
+      /UTF-8/
+    )
     const { decoder, out } = decodeAll([encoder.encode("data: "), Uint8Array.of(0xe2, 0x82)])
     assert.match(decoder.end(out) ?? "", /UTF-8/)
   })
 
   it("refuses an event that is too long, whether its line ends or not", () => {
     assert.match(decodeAll([encoder.encode(`data: ${"x".repeat(200)}`)], 100).fault ?? "", /longer than 100/)
-    assert.match(decodeAll([encoder.encode(`data: ${"x".repeat(60)}\ndata: ${"x".repeat(60)}\n`)], 100).fault ?? "", /100/)
+    assert.match(
+      decodeAll([encoder.encode(`data: ${"x".repeat(60)}\ndata: ${"x".repeat(60)}\n`)], 100).fault ?? "",
+      /100/
+    )
   })
 
   it("gives the event without its blank line only when the stream is over", () => {

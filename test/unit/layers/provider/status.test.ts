@@ -50,7 +50,12 @@ describe("status", () => {
 
   it("reads message, code and param of OpenAI, Azure, Anthropic, vLLM, FastAPI and plain text", () => {
     assert.deepStrictEqual(
-      reasonOf(400, openai({ message: "too long", code: "context_length_exceeded", param: "messages", type: "x" }), noAdvice, same),
+      reasonOf(
+        400,
+        openai({ message: "too long", code: "context_length_exceeded", param: "messages", type: "x" }),
+        noAdvice,
+        same
+      ),
       { _tag: "BadRequest", status: 400, detail: "too long", code: "context_length_exceeded", param: "messages" }
     )
     assert.deepStrictEqual(faultOfText('{"error":{"code":"429","message":"Requests exceed"}}', "f"), {
@@ -59,11 +64,17 @@ describe("status", () => {
       code: "429",
       param: undefined
     })
-    assert.deepInclude(faultOfText('{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', "f"), {
-      message: "Overloaded",
-      type: "overloaded_error"
+    assert.deepInclude(
+      faultOfText('{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', "f"),
+      {
+        message: "Overloaded",
+        type: "overloaded_error"
+      }
+    )
+    assert.deepInclude(faultOfText('{"object":"error","message":"no","code":40303}', "f"), {
+      message: "no",
+      code: "40303"
     })
-    assert.deepInclude(faultOfText('{"object":"error","message":"no","code":40303}', "f"), { message: "no", code: "40303" })
     assert.strictEqual(faultOfText('{"detail":"Not Found"}', "f").message, "Not Found")
     assert.strictEqual(faultOfText('{"detail":[{"loc":["body"]}]}', "f").message, '[{"loc":["body"]}]')
     assert.strictEqual(faultOfText('{"error":"model missing"}', "f").message, "model missing")

@@ -16,7 +16,10 @@ describe("scripted transport", () => {
       assert.deepStrictEqual(yield* send, [201, '{"n":1}'])
       assert.deepStrictEqual(yield* send, [200, '{"n":2}'])
       assert.deepStrictEqual(yield* send, [200, '{"n":2}'])
-      assert.deepStrictEqual(calls.map((call) => call.state), ["whole", "whole", "whole"])
+      assert.deepStrictEqual(
+        calls.map((call) => call.state),
+        ["whole", "whole", "whole"]
+      )
       assert.strictEqual(calls[0]?.request, request)
     })
   )
@@ -39,10 +42,9 @@ describe("scripted transport", () => {
       assert.strictEqual((yield* Effect.flip(refused.transport.send(request))).reason._tag, "Unreachable")
 
       const slow = Scripted.make([Scripted.sse([100, "a"], { delayMs: 50 })])
-      const late = yield* Effect.forkChild(
-        Effect.scoped(Effect.flatMap(slow.transport.send(request), (r) => r.pull)),
-        { startImmediately: true }
-      )
+      const late = yield* Effect.forkChild(Effect.scoped(Effect.flatMap(slow.transport.send(request), (r) => r.pull)), {
+        startImmediately: true
+      })
       yield* TestClock.adjust(149)
       assert.isUndefined(late.pollUnsafe())
       yield* TestClock.adjust(1)
@@ -56,11 +58,17 @@ describe("scripted transport", () => {
       const error = yield* Effect.flip(Effect.scoped(Effect.flatMap(transport.send(request), (r) => r.text(4))))
       assert.strictEqual(error.reason._tag, "TooLarge")
       yield* Effect.scoped(transport.send(request))
-      assert.deepStrictEqual(calls.map((call) => call.state), ["aborted", "aborted"])
+      assert.deepStrictEqual(
+        calls.map((call) => call.state),
+        ["aborted", "aborted"]
+      )
     })
   )
 
   it("cuts text by bytes", () => {
-    assert.deepStrictEqual(Scripted.splitEvery("aü", 2).map((part) => [...part]), [[97, 0xc3], [0xbc]])
+    assert.deepStrictEqual(
+      Scripted.splitEvery("aü", 2).map((part) => [...part]),
+      [[97, 0xc3], [0xbc]]
+    )
   })
 })

@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import * as Undici from "../../../../src/layers/transport/undici.ts"
 
-const error = (message: string, code?: string): Error => Object.assign(new Error(message), code === undefined ? {} : { code })
+const error = (message: string, code?: string): Error =>
+  Object.assign(new Error(message), code === undefined ? {} : { code })
 
 describe("undici", () => {
   it("sorts errors by code, and by whether the answer had begun", () => {

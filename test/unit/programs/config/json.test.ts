@@ -5,7 +5,7 @@ import { parse } from "../../../../src/programs/config/json.ts"
 
 const mistakes: ReadonlyArray<readonly [text: string, line: number, column: number, detail: string]> = [
   ["", 1, 1, "expected a value, found the end of the file"],
-  ["{\n  \"a\": 1,\n}", 3, 1, 'a comma before "}"'],
+  ['{\n  "a": 1,\n}', 3, 1, 'a comma before "}"'],
   ['{\n  "a": 1\n  "b": 2\n}', 3, 3, 'expected "," or "}", found "\\""'],
   ["{ 'a': 1 }", 1, 3, "a key in double quotes"],
   ['{ "a" 1 }', 1, 7, 'expected ":" after the key "a"'],
@@ -19,6 +19,15 @@ const mistakes: ReadonlyArray<readonly [text: string, line: number, column: numb
   ['{ "a": 1,\n  "b": { "a": 1 },\n  "a": 2 }', 3, 3, 'the key "a" stands twice'],
   [`${"[".repeat(200)}${"]".repeat(200)}`, 1, 102, "too deeply"]
 ]
+
+const accepts = (text: string) => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 describe("parse", () => {
   it.each(mistakes)("%j: line %i, column %i, %s", (text, line, column, detail) => {
@@ -46,15 +55,26 @@ describe("parse", () => {
   })
 
   it("refuses what JSON.parse refuses", () => {
-    const accepts = (text: string) => {
-      try {
-        JSON.parse(text)
-        return true
-      } catch {
-        return false
-      }
-    }
-    const piece = fc.constantFrom("{", "}", "[", "]", ",", ":", '"a"', '"b"', "1", "-", ".5", "e3", "true", "nul", " ", "\n", '"\\u12', "\\")
+    const piece = fc.constantFrom(
+      "{",
+      "}",
+      "[",
+      "]",
+      ",",
+      ":",
+      '"a"',
+      '"b"',
+      "1",
+      "-",
+      ".5",
+      "e3",
+      "true",
+      "nul",
+      " ",
+      "\n",
+      '"\\u12',
+      "\\"
+    )
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
         const text = pieces.join("")

@@ -152,7 +152,9 @@ describe("answers", () => {
     Effect.gen(function* () {
       const { upstream } = yield* Sim.make({ ...steady, tokensPerChunk: 2 })
       const seen = yield* within(1000, call(upstream, streamed()))
-      assert.deepStrictEqual(seen.times, [100, 110, 130, 150, 150])
+      assert.deepStrictEqual(seen.times, [100, 110, 130, 140, 140])
+      const one = yield* Sim.make({ ...steady, tokensPerChunk: 1000 })
+      assert.deepStrictEqual((yield* within(1000, call(one.upstream, streamed()))).times, [100, 140, 140])
     })
   )
 

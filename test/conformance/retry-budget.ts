@@ -1,0 +1,131 @@
+/** What every layer of the RetryBudget port must do. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Scheduler, Scope } from "effect"
+import { defaults } from "../../src/domain/policy.ts"
+import type { RetryPolicyValues } from "../../src/domain/policy.ts"
+import { RetryBudget } from "../../src/services/retry-budget.ts"
+
+const policy: RetryPolicyValues = {
+  ...defaults.retry,
+  budgetRatio: 0.1,
+  budgetMax: 10,
+  budgetConcurrent: 0.2,
+  budgetMinConcurrent: 3
+}
+
+const drawOnce = Effect.scoped(Effect.flatMap(RetryBudget, (budget) => budget.draw))
+const drawn = (tries: number) =>
+  Effect.map(
+    Effect.forEach(Array.from({ length: tries }), () => drawOnce),
+    (granted) => granted.filter(Boolean).length
+  )
+
+/** Do `effect` in a scope that stays open. */
+const hold = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    return { value: yield* Scope.provide(effect, scope), close: Scope.close(scope, Exit.void) }
+  })
+
+export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.Layer<RetryBudget>): void => {
+  const effect = <A, E>(title: string, test: Effect.Effect<A, E, RetryBudget | Scope.Scope>, values = policy) =>
+    it.effect(title, () => Effect.provide(test, layer(values)))
+
+  describe(`RetryBudget: ${name}`, () => {
+    effect(
+      "starts full, runs dry, and is filled by successes up to its maximum",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        assert.strictEqual(yield* drawn(100), 10)
+        for (let i = 0; i < 9; i++) yield* budget.deposit
+        assert.strictEqual(yield* drawn(5), 0)
+        yield* budget.deposit
+        assert.strictEqual(yield* drawn(5), 1)
+        for (let i = 0; i < 1_000; i++) yield* budget.deposit
+        assert.strictEqual(yield* drawn(100), 10)
+      })
+    )
+
+    effect(
+      "in a long outage extra calls are what was saved up, whatever the load",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        let extra = 0
+        for (let i = 0; i < 1_000; i++) {
+          extra += yield* Effect.scoped(
+            Effect.andThen(
+              budget.enter,
+              Effect.map(budget.draw, (granted) => (granted ? 1 : 0))
+            )
+          )
+        }
+        assert.strictEqual(extra, 10)
+      })
+    )
+
+    effect(
+      "caps extra calls in flight at a share of all, with a floor",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        const extras = []
+        for (let i = 0; i < 5; i++) extras.push(yield* hold(budget.draw))
+        assert.deepStrictEqual(
+          extras.map(({ value }) => value),
+          [true, true, true, false, false]
+        )
+        assert.strictEqual(yield* budget.available, 0)
+        // 20 first calls: 5 of 25 are a fifth.
+        const first = yield* Effect.forEach(Array.from({ length: 20 }), () => hold(budget.enter))
+        assert.strictEqual(yield* budget.available, 2)
+        assert.isTrue((yield* hold(budget.draw)).value)
+        assert.isTrue((yield* hold(budget.draw)).value)
+        assert.isFalse((yield* hold(budget.draw)).value)
+        yield* Effect.forEach(first, ({ close }) => close)
+        yield* extras[0]!.close
+        assert.isFalse((yield* hold(budget.draw)).value)
+      })
+    )
+
+    effect(
+      "says what could be drawn",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        assert.strictEqual(yield* budget.available, 3)
+        yield* Effect.forEach(Array.from({ length: 100 }), () => budget.enter)
+        assert.strictEqual(yield* budget.available, 10)
+        yield* drawn(4)
+        assert.strictEqual(yield* budget.available, 6)
+      })
+    )
+
+    effect(
+      "a budget of nothing allows nothing",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        for (let i = 0; i < 100; i++) yield* budget.deposit
+        assert.strictEqual(yield* drawn(10), 0)
+      }),
+      { ...policy, budgetMax: 0 }
+    )
+
+    effect(
+      "no call in flight is lost or counted twice wherever an interruption lands",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        for (let ops = 3; ops <= 64; ops++) {
+          for (let turns = 0; turns < 4; turns++) {
+            const fiber = yield* Effect.scoped(
+              Effect.andThen(Effect.andThen(budget.enter, budget.draw), Effect.never)
+            ).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, ops), Effect.forkChild)
+            for (let i = 0; i < turns; i++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(fiber)
+            for (let i = 0; i < 10; i++) yield* budget.deposit
+          }
+        }
+        // Only the floor is left: nothing is in flight.
+        for (let i = 0; i < 100; i++) yield* budget.deposit
+        assert.strictEqual(yield* budget.available, 3)
+      })
+    )
+  })
+}
