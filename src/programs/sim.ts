@@ -246,7 +246,8 @@ const app = (engine: Engine.Engine): Effect.Effect<Response, never, HttpServerRe
       Effect.fail(
         Failure.status(404, { code: "unknown_url", message: `Unknown request URL: ${request.method} ${path}` })
       )
-    return handler.pipe(Effect.catch(respond))
+    // The platform starts handlers uninterruptible; without this a client who leaves would not end a call.
+    return Effect.interruptible(handler.pipe(Effect.catch(respond)))
   })
 }
 

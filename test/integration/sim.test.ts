@@ -1,9 +1,9 @@
 import { request } from "node:http"
 import type { IncomingMessage } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Schedule, Stream } from "effect"
 import type { Scope } from "effect"
-import OpenAI from "openai"
+import OpenAI, { RateLimitError } from "openai"
 import * as OpenAiUpstream from "../../src/layers/provider/openai.ts"
 import type { FaultInput, SimOptionsInput } from "../../src/layers/provider/sim/options.ts"
 import * as Sim from "../../src/layers/provider/sim/upstream.ts"
@@ -71,9 +71,13 @@ const struck = (url: string, fault: FaultInput, rest: object = {}) => chat(url, 
 
 /** Wait for a state that some other party reaches soon. The test's own time limit ends a wait that never ends. */
 const eventually = <A>(check: Effect.Effect<A>, ok: (value: A) => boolean): Effect.Effect<A> =>
-  Effect.flatMap(check, (value) =>
-    ok(value) ? Effect.succeed(value) : Effect.andThen(Effect.sleep(2), eventually(check, ok))
-  )
+  Effect.repeat(check, { schedule: Schedule.spaced(2), until: ok })
+
+const lastFrame = (answer: Answer) => answer.text.trimEnd().split("\n\n").at(-1)?.replace("data: ", "") ?? ""
+const openaiAt = (url: string) => new OpenAI({ apiKey: "none", baseURL: `${url}/v1`, maxRetries: 0 })
+// The package speaks promises; these tests are where they meet Effect.
+const using = <A>(use: (openai: OpenAI) => Promise<A>, options = quick): Effect.Effect<A, never, Scope.Scope> =>
+  Effect.flatMap(Effect.orDie(start(options)), ({ url }) => Effect.promise(() => use(openaiAt(url))))
 
 describe("the server", () => {
   it.live("answers in JSON, streams with [DONE], embeds, lists models; with and without /v1", () =>
@@ -214,7 +218,6 @@ describe("faults on the wire", () => {
   it.live("broken frame and in-band error: such a frame, then the end without [DONE]", () =>
     Effect.gen(function* () {
       const { url } = yield* start()
-      const lastFrame = (answer: Answer) => answer.text.trimEnd().split("\n\n").at(-1)?.replace("data: ", "") ?? ""
       const broken = yield* struck(url, { kind: "broken-frame" }, { stream: true })
       assert.throws(() => JSON.parse(lastFrame(broken)))
       assert.strictEqual(broken.error, undefined)
@@ -321,7 +324,7 @@ describe("beside the provider in process", () => {
     Effect.gen(function* () {
       const { url } = yield* start()
       const { upstream: local } = yield* Sim.make(quick)
-      const remote = yield* OpenAiUpstream.openaiCompatible({ name: "sim", baseUrl: `${url}/v1` })
+      const remote = yield* OpenAiUpstream.openaiCompatible({ baseUrl: `${url}/v1` })
       for (const fault of faults) {
         for (const stream of [true, false]) {
           const open: OpenRequest = {
@@ -345,40 +348,33 @@ describe("beside the provider in process", () => {
 })
 
 describe("the openai package", () => {
-  const client = (url: string) => new OpenAI({ apiKey: "none", baseURL: `${url}/v1`, maxRetries: 0 })
-  // The package speaks promises; these tests are where they meet Effect.
-  const using = <A>(use: (openai: OpenAI) => Promise<A>, options = quick): Effect.Effect<A, never, Scope.Scope> =>
-    Effect.flatMap(Effect.orDie(start(options)), ({ url }) => Effect.promise(() => use(client(url))))
-
   it.live("chats, streams, calls tools, embeds, lists models", () =>
-    Effect.gen(function* () {
-      yield* using(async (openai) => {
-        const messages = [{ role: "user" as const, content: "Hello" }]
-        const whole = await openai.chat.completions.create({ model: "sim-large", messages })
-        let text = ""
-        for await (const chunk of await openai.chat.completions.create({
-          model: "sim-large",
-          messages,
-          stream: true
-        })) {
-          text += chunk.choices[0]?.delta.content ?? ""
-        }
-        assert.strictEqual(text, whole.choices[0]?.message.content)
-        const tool = {
-          type: "function" as const,
-          function: { name: "look", parameters: { type: "object", properties: { at: { type: "string" } } } }
-        }
-        const called = await openai.chat.completions
-          .stream({ model: "m", messages, tools: [tool], tool_choice: "required" })
-          .finalChatCompletion()
-        const call = called.choices[0]?.message.tool_calls?.[0]
-        assert(call?.type === "function")
-        assert.strictEqual(typeof JSON.parse(call.function.arguments).at, "string")
-        const embedded = await openai.embeddings.create({ model: "sim-embed", input: "harbour" })
-        assert.strictEqual(embedded.data[0]?.embedding.length, 256)
-        const models = await openai.models.list()
-        assert.strictEqual(models.data.length, 3)
-      })
+    using(async (openai) => {
+      const messages = [{ role: "user" as const, content: "Hello" }]
+      const whole = await openai.chat.completions.create({ model: "sim-large", messages })
+      let text = ""
+      for await (const chunk of await openai.chat.completions.create({
+        model: "sim-large",
+        messages,
+        stream: true
+      })) {
+        text += chunk.choices[0]?.delta.content ?? ""
+      }
+      assert.strictEqual(text, whole.choices[0]?.message.content)
+      const tool = {
+        type: "function" as const,
+        function: { name: "look", parameters: { type: "object", properties: { at: { type: "string" } } } }
+      }
+      const called = await openai.chat.completions
+        .stream({ model: "m", messages, tools: [tool], tool_choice: "required" })
+        .finalChatCompletion()
+      const call = called.choices[0]?.message.tool_calls?.[0]
+      assert(call?.type === "function")
+      assert.strictEqual(typeof JSON.parse(call.function.arguments).at, "string")
+      const embedded = await openai.embeddings.create({ model: "sim-embed", input: "harbour" })
+      assert.strictEqual(embedded.data[0]?.embedding.length, 256)
+      const models = await openai.models.list()
+      assert.strictEqual(models.data.length, 3)
     })
   )
 
@@ -389,7 +385,7 @@ describe("the openai package", () => {
           .list()
           .then(() => openai.chat.completions.create({ model: "m", messages: [{ role: "user", content: "x" }] }))
           .catch((cause: unknown) => cause)
-        assert(error instanceof OpenAI.RateLimitError)
+        assert(error instanceof RateLimitError)
         assert.strictEqual(error.code, "rate_limit_exceeded")
       },
       { ...quick, faults: [{ kind: "reject", status: 429 }] }

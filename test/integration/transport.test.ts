@@ -273,9 +273,9 @@ describe("undici transport", () => {
   )
 })
 
-describe("openai adapter over real sockets", () => {
-  const upstreamOf = (origin: string) => openaiCompatible({ baseUrl: `${origin}/v1` })
+const upstreamOf = (origin: string) => openaiCompatible({ baseUrl: `${origin}/v1` })
 
+describe("openai adapter over real sockets", () => {
   it.live("streams, and uses the connection again although the body ends after [DONE]", () =>
     withTransport(
       Effect.gen(function* () {

@@ -96,6 +96,8 @@ export const make = ({ fast, requests: asked, seed }: Options): Scenario => {
       models: [{ ...model, candidates: [`provider/${model.candidates[0].slice("sim/".length)}`] }],
       policies: {
         timeouts: { hardMs: Math.min(8_000, patienceMs) },
+        // An outage of one second is over before a breaker's usual 5 s are.
+        ...(fast ? { breaker: { windowMs: 2_500, openMs: 1_000 } } : {}),
         rateLimits: { user: { requestsPerMinute: Math.ceil(requests * 0.04) } }
       }
     })

@@ -14,6 +14,7 @@ import * as Usage from "../../../domain/usage.ts"
 import type { ChunkEvent, WholeEvent } from "../../../services/provider.ts"
 import type { Call, Engine } from "./engine.ts"
 import * as Failure from "./failure.ts"
+import * as Faults from "./faults.ts"
 import { decodeDirective } from "./options.ts"
 import type { Directive } from "./options.ts"
 import * as Processor from "./processor.ts"
@@ -86,26 +87,6 @@ const idOf = (engine: Engine, call: Call, kind: string) =>
 
 const usageOf = (plan: Plan) => Usage.make(plan.promptTokens, plan.tokens * plan.choices)
 
-const midFailure = (call: Call): Failure.Failure | undefined => {
-  const mid = call.fate.mid
-  switch (mid?.kind) {
-    case "cut":
-      return { _tag: "Cut" }
-    case "broken-frame":
-      return { _tag: "BrokenFrame" }
-    case "stream-error":
-      return Failure.status(mid.status, { ...mid, tag: "StreamError" })
-    default:
-      return undefined
-  }
-}
-
-// What the reader gets where the fault strikes: the failure, or nothing ever more.
-const strike = (call: Call): Effect.Effect<never, Failure.Failure> => {
-  const failure = midFailure(call)
-  return failure === undefined ? Effect.never : Effect.fail(failure)
-}
-
 const chunksOf = (engine: Engine, call: Call, plan: Plan, model: string, withUsage: boolean): Answer["chunks"] => {
   const { processor } = engine
   const head = {
@@ -161,7 +142,7 @@ const chunksOf = (engine: Engine, call: Call, plan: Plan, model: string, withUsa
     const [event, ...rest] = out
     if (event !== undefined) return Effect.succeed([event, ...rest])
     const at = call.dueAt(position)
-    if (position === call.struckAt && at <= work) return strike(call)
+    if (position === call.struckAt && at <= work) return Faults.strike(call.fate.mid, true)
     return Effect.andThen(processor.wait(at), due())
   }
   return due()
@@ -170,7 +151,8 @@ const chunksOf = (engine: Engine, call: Call, plan: Plan, model: string, withUsa
 const wholeOf = (engine: Engine, call: Call, plan: Plan, model: string): Answer["whole"] => {
   const { processor } = engine
   if (call.fate.hang !== undefined) return Effect.never
-  if (call.struckAt !== undefined) return Effect.andThen(processor.wait(call.dueAt(call.struckAt)), strike(call))
+  if (call.struckAt !== undefined)
+    return Effect.andThen(processor.wait(call.dueAt(call.struckAt)), Faults.strike(call.fate.mid, false))
   return Effect.map(processor.wait(call.dueAt(plan.steps)), () => {
     let text = ""
     for (let step = 0; step < plan.steps; step++) text += plan.next()

@@ -15,7 +15,8 @@ import type { Scope } from "effect"
 import type { EmbeddingRequest, EmbeddingResponse } from "../../../domain/embedding.ts"
 import * as Chat from "./chat.ts"
 import type { Call, Engine } from "./engine.ts"
-import * as Failure from "./failure.ts"
+import type { Failure } from "./failure.ts"
+import * as Faults from "./faults.ts"
 import * as Random from "./random.ts"
 import * as Text from "./text.ts"
 
@@ -69,24 +70,10 @@ const inputsOf = (input: EmbeddingRequest["input"]): ReadonlyArray<Input> => {
   return ids.length > 0 ? [ofIds(ids)] : inputs
 }
 
-const strikeOf = (call: Call): Effect.Effect<never, Failure.Failure> => {
-  const mid = call.fate.mid
-  switch (mid?.kind) {
-    case "cut":
-      return Effect.fail({ _tag: "Cut" })
-    case "broken-frame":
-      return Effect.fail({ _tag: "BrokenFrame" })
-    case "stream-error":
-      return Effect.fail(Failure.status(mid.status, mid))
-    default:
-      return Effect.never
-  }
-}
-
 /** An embedding request that was let in. */
 export interface Answer {
   readonly call: Call
-  readonly response: Effect.Effect<EmbeddingResponse, Failure.Failure>
+  readonly response: Effect.Effect<EmbeddingResponse, Failure>
 }
 
 /** Let an embedding request in as `model`, or refuse it. Closing the scope is the caller's leaving. */
@@ -94,7 +81,7 @@ export const begin = (
   engine: Engine,
   model: string,
   request: EmbeddingRequest
-): Effect.Effect<Answer, Failure.Failure, Scope.Scope> =>
+): Effect.Effect<Answer, Failure, Scope.Scope> =>
   Effect.flatMap(Chat.directiveOf(request), (directive) => {
     const inputs = inputsOf(request.input)
     const tokens = inputs.reduce((sum, input) => sum + input.tokens, 0)
@@ -111,7 +98,7 @@ export const begin = (
       response:
         call.fate.hang === undefined
           ? Effect.flatMap(engine.processor.wait(call.dueAt(0)), () => {
-              if (call.struckAt !== undefined) return strikeOf(call)
+              if (call.struckAt !== undefined) return Faults.strike(call.fate.mid, false)
               const dimension = request.dimensions ?? engine.options.embedding.dimension
               const response: EmbeddingResponse = {
                 object: "list",

@@ -6,6 +6,7 @@
  * that end a call are looked at in that reverse order, the call's own first;
  * slow-downs multiply.
  */
+import { Effect } from "effect"
 import * as Failure from "./failure.ts"
 import type { Fault } from "./options.ts"
 import type { Random } from "./random.ts"
@@ -82,6 +83,23 @@ export const fateOf = (scheduled: ReadonlyArray<Scheduled>, now: number, random:
     }
   }
   return { refusal, hang, mid, ttftFactor, tokenFactor }
+}
+
+/**
+ * What the reader gets where `mid` strikes: a failure, or (a stall) nothing ever more. An error inside a `streamed` answer
+ * is one without a status; where nothing was sent yet, it still has its status.
+ */
+export const strike = (mid: MidFault | undefined, streamed: boolean): Effect.Effect<never, Failure.Failure> => {
+  switch (mid?.kind) {
+    case "cut":
+      return Effect.fail({ _tag: "Cut" })
+    case "broken-frame":
+      return Effect.fail({ _tag: "BrokenFrame" })
+    case "stream-error":
+      return Effect.fail(Failure.status(mid.status, { ...mid, tag: streamed ? "StreamError" : "Status" }))
+    default:
+      return Effect.never
+  }
 }
 
 /** `concurrency` as the capacity faults leave it at `now`. Their `probability` is not looked at: capacity belongs to all calls. */

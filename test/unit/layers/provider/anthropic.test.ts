@@ -47,6 +47,11 @@ const run = (answer: Scripted.Step, includeUsage = false) =>
     return { ...result, chunks, scripted }
   })
 
+const fail = (step: Scripted.Step, chat = {}) =>
+  Effect.flatMap(make(step), ({ upstream }) =>
+    Effect.map(Effect.flip(Effect.scoped(upstream.open(candidate, openRequest(chat)))), (error) => error.reason)
+  )
+
 describe("anthropic", () => {
   it.effect("sends key, version and a Messages body, and translates the whole answer", () =>
     Effect.gen(function* () {
@@ -157,10 +162,6 @@ describe("anthropic", () => {
 
   it.effect("turns refusals into reasons: 529, a bad body, a part it cannot take", () =>
     Effect.gen(function* () {
-      const fail = (step: Scripted.Step, chat = {}) =>
-        Effect.flatMap(make(step), ({ upstream }) =>
-          Effect.map(Effect.flip(Effect.scoped(upstream.open(candidate, openRequest(chat)))), (error) => error.reason)
-        )
       const body = { type: "error", error: { type: "overloaded_error", message: "Overloaded x-api-key: ant-key-1" } }
       const reason = yield* fail(Scripted.json(body, { status: 529 }))
       assert.deepInclude(reason, { _tag: "Overloaded", status: 529 })

@@ -8,6 +8,10 @@ const same = (text: string) => text
 const plain = faultOfText("", "HTTP error")
 const openai = (error: Record<string, unknown>) => faultOfText(JSON.stringify({ error }), "HTTP error")
 
+const of = (error: Record<string, unknown>) => inBandReasonOf(faultOf({ error }, "f"), same)._tag
+
+const hide = (text: string) => text.replaceAll("KEY", "***")
+
 describe("status", () => {
   it.each([
     [302, "BadResponse"],
@@ -104,7 +108,6 @@ describe("status", () => {
   })
 
   it("sorts errors inside an answer", () => {
-    const of = (error: Record<string, unknown>) => inBandReasonOf(faultOf({ error }, "f"), same)._tag
     assert.strictEqual(of({ message: "boom", type: "server_error" }), "StreamError")
     assert.strictEqual(of({ type: "overloaded_error" }), "Overloaded")
     assert.strictEqual(of({ type: "rate_limit_error" }), "RateLimited")
@@ -113,7 +116,6 @@ describe("status", () => {
   })
 
   it("redacts what it echoes", () => {
-    const hide = (text: string) => text.replaceAll("KEY", "***")
     const reason = reasonOf(401, openai({ message: "bad KEY", code: "KEY", param: "KEY" }), noAdvice, hide)
     assert.notInclude(JSON.stringify(reason), "KEY")
   })

@@ -6,9 +6,10 @@ import * as Undici from "../../../../src/layers/transport/undici.ts"
 const error = (message: string, code?: string): Error =>
   Object.assign(new Error(message), code === undefined ? {} : { code })
 
+const before = (e: Error) => Undici.reasonOf(e, false, 50)
+
 describe("undici", () => {
   it("sorts errors by code, and by whether the answer had begun", () => {
-    const before = (e: Error) => Undici.reasonOf(e, false, 50)
     assert.deepStrictEqual(before(error("connect ECONNREFUSED", "ECONNREFUSED")), {
       _tag: "Unreachable",
       detail: "connect ECONNREFUSED",

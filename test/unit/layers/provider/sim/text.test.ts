@@ -6,12 +6,14 @@ import { chat } from "./drive.ts"
 
 const random = () => Random.make(1, 1)
 
+const write = (seed: number) => {
+  const next = Text.prose(Random.make(seed, 0))
+  return Array.from({ length: 200 }, next).join("")
+}
+const wish = (rest: Parameters<typeof chat>[0]) => Text.wishOf(chat(rest), random)
+
 describe("text", () => {
   it("prose is words with leading spaces, in sentences, the same for the same seed", () => {
-    const write = (seed: number) => {
-      const next = Text.prose(Random.make(seed, 0))
-      return Array.from({ length: 200 }, next).join("")
-    }
     assert.strictEqual(write(1), write(1))
     assert.notStrictEqual(write(1), write(2))
     assert.match(write(1), /^([A-Z][a-z]*( [a-z]+)*\. )+/)
@@ -74,7 +76,6 @@ describe("text", () => {
   })
 
   it("a request gets what it wishes", () => {
-    const wish = (rest: Parameters<typeof chat>[0]) => Text.wishOf(chat(rest), random)
     const tools = [{ type: "function", function: { name: "f" } }]
     assert.strictEqual(wish({})._tag, "Prose")
     assert.strictEqual(wish({ tools })._tag, "Prose")
