@@ -8,10 +8,11 @@
  * budget (RetryBudget). A try after a mere local refusal draws nothing, for
  * the provider has not been bothered.
  */
-import { Cause, Effect, Exit, Result, Scope } from "effect"
+import { Cause, Effect, Exit, Result } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import type { Attempt } from "../services/attempts.ts"
+import * as LeaseScope from "../services/lease-scope.ts"
 import type { Requirements } from "./guards.ts"
 import { outcomeOf, tooLate } from "./request.ts"
 import type { Request } from "./request.ts"
@@ -36,7 +37,7 @@ export const firstToAnswer = <A>(
     pauseMs: number
   ): Effect.Effect<A, CompleteError, Requirements> =>
     Effect.catch(
-      inOwnScope(called === undefined ? first(candidate, retry) : extra(candidate, retry, pauseMs)),
+      LeaseScope.nested(called === undefined ? first(candidate, retry) : extra(candidate, retry, pauseMs)),
       (error) => after(error, index, candidate, retry)
     )
 
@@ -99,12 +100,3 @@ export const firstToAnswer = <A>(
 
 /** The budget did not grant another try: what went wrong before is the answer. */
 const budgetSpent = { _tag: "BudgetSpent" } as const
-
-/** Give the effect a scope of its own inside the current one; close it at once when the effect fails. */
-const inOwnScope = <A, E, R>(self: Effect.Effect<A, E, R | Scope.Scope>): Effect.Effect<A, E, R | Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (parent) => {
-    const child = Scope.forkUnsafe(parent)
-    return Effect.onExit(Effect.provideService(self, Scope.Scope, child), (exit) =>
-      Exit.isFailure(exit) ? Scope.close(child, exit) : Effect.void
-    )
-  })

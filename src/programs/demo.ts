@@ -100,8 +100,7 @@ export const measure = Effect.fnUntraced(function* (
     live: tally.live,
     providerCalls: Effect.map(sim.control.stats, ({ calls }) => calls)
   })
-  const display =
-    screen === undefined ? Effect.never : Display.run(scenario, [view(naive), view(guarded)], screen)
+  const display = screen === undefined ? Effect.never : Display.run(scenario, [view(naive), view(guarded)], screen)
   const watching = yield* Effect.forkChild(display)
 
   const play = ({ ask, tally }: typeof naive) => Effect.scoped(Side.play(scenario, ask, tally))

@@ -3,12 +3,14 @@
  * cuts it when it falls silent or lives too long, and settles what was
  * reserved, exactly once, when it ends, breaks, or its reader leaves.
  */
-import { Array, Cause, Effect, Pull, Scope, Stream } from "effect"
+import { Cause, Effect, Stream } from "effect"
+import type { Array, Pull, Scope } from "effect"
 import * as Catalog from "../domain/catalog.ts"
 import type { ChatChunk, ChatCompletion } from "../domain/chat.ts"
 import { keyOf } from "../domain/error-table.ts"
 import { ProviderError } from "../domain/errors.ts"
 import * as Usage from "../domain/usage.ts"
+import * as LeaseScope from "../services/lease-scope.ts"
 import type { Completion, CompletionEvent } from "../services/provider.ts"
 import type { Reservation } from "../services/rate-limiter.ts"
 import { timeBoxes } from "../services/timers.ts"
@@ -98,9 +100,9 @@ export const meter = (
       })
     }
     const rest = Stream.transformPull(completion.rest, (pull) => Effect.succeed(watched(pull)))
-    return Effect.as(
-      Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, settle)),
-      { ...completion, rest }
+    const metered = { ...completion, rest }
+    return Effect.flatMap(Effect.scope, (scope) =>
+      Effect.as(LeaseScope.add(scope, () => settle) ?? Effect.void, metered)
     )
   })
 

@@ -18,6 +18,7 @@ import * as Deadline from "../services/deadline.ts"
 import { CurrentTimeouts } from "../services/policy.ts"
 import { CurrentRecord, make } from "../services/request-record.ts"
 import type { RequestRecord } from "../services/request-record.ts"
+import * as LeaseScope from "../services/lease-scope.ts"
 import { resolve } from "./guards.ts"
 import type { Requirements, Resolved } from "./guards.ts"
 
@@ -40,39 +41,43 @@ export const run = <A>(
   operation: RequestRecord["operation"],
   body: (request: Request) => Effect.Effect<A, CompleteError, Requirements>
 ): Effect.Effect<A, CompleteError, Requirements> =>
-  Effect.flatMap(Effect.context<Requirements>(), (outer) => {
-    const guards = resolve(outer)
-    const now = guards.timers.now()
-    const given = Context.get(outer, CurrentRecord)
-    const record = given ?? newRecord(operation, outer, now)
-    const timeouts = Context.get(outer, CurrentTimeouts)
-    const budgetMs = record.caller.critical ? timeouts.hardMs : Math.min(timeouts.hardMs, timeouts.nonCriticalMs)
-    const deadline = Deadline.within(now, budgetMs, Context.get(outer, Deadline.Deadline))
-    const scope = Scope.forkUnsafe(Context.get(outer, Scope.Scope))
-    // Additions, not a merge: a merge would copy the whole context for each request.
-    const extend = (context: Context.Context<Requirements>) => {
-      const withScope = context.pipe(
-        Context.add(Attempts, record.attempts),
-        Context.add(Deadline.Deadline, deadline),
-        Context.add(Scope.Scope, scope)
-      )
-      return given === undefined ? Context.add(withScope, CurrentRecord, record) : withScope
-    }
-    guards.telemetry.begin(record)
-    return Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => end(guards, record, exit))).pipe(
-      Effect.andThen(Effect.updateContext(body({ ...guards, record, deadline, timeouts }), extend)),
-      Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
-    )
-  })
+  LeaseScope.nested(
+    Effect.flatMap(Effect.context<Requirements>(), (outer) => {
+      const guards = resolve(outer)
+      const now = guards.timers.now()
+      const given = Context.get(outer, CurrentRecord)
+      const record = given ?? newRecord(operation, outer, now)
+      const timeouts = Context.get(outer, CurrentTimeouts)
+      const budgetMs = record.caller.critical ? timeouts.hardMs : Math.min(timeouts.hardMs, timeouts.nonCriticalMs)
+      const deadline = Deadline.within(now, budgetMs, Context.get(outer, Deadline.Deadline))
+      // Additions, not a merge: a merge would copy the whole context for each request.
+      const extend = (context: Context.Context<Requirements>) => {
+        const inner = context.pipe(Context.add(Attempts, record.attempts), Context.add(Deadline.Deadline, deadline))
+        return given === undefined ? Context.add(inner, CurrentRecord, record) : inner
+      }
+      guards.telemetry.begin(record)
+      // First in, last out: whatever the stages take is given back before the record is closed.
+      const closing = LeaseScope.add(Context.get(outer, Scope.Scope), (exit) => {
+        end(guards, record, exit)
+        return Effect.void
+      })
+      const life = Effect.updateContext(body({ ...guards, record, deadline, timeouts }), extend)
+      return closing === undefined ? life : Effect.andThen(closing, life)
+    })
+  )
 
 /** The outcome that an error, an interruption or a defect is in the record. */
-export const outcomeOf = (cause: Cause.Cause<BallastError>): Outcome => {
+export const outcomeOf = (cause: Cause.Cause<unknown>): Outcome => {
   const failure = Cause.findError(cause)
-  return Result.isSuccess(failure) ? keyOf(failure.success) : Cause.hasInterrupts(cause) ? "cancelled" : "defect"
+  return Result.isSuccess(failure) && isBallastError(failure.success)
+    ? keyOf(failure.success)
+    : Cause.hasInterrupts(cause)
+      ? "cancelled"
+      : "defect"
 }
 
 /** Close the record. An outcome that the stages already wrote down (a stream that ended or broke) stays. */
-const end = (guards: Resolved, record: RequestRecord, exit: Exit.Exit<unknown, CompleteError>) => {
+const end = (guards: Resolved, record: RequestRecord, exit: Exit.Exit<unknown, unknown>) => {
   record.endedAt = guards.timers.now()
   if (record.outcome === "pending") {
     // A scope that closes well while the answer is still pending: its reader left early.
@@ -81,17 +86,20 @@ const end = (guards: Resolved, record: RequestRecord, exit: Exit.Exit<unknown, C
   guards.telemetry.end(record)
 }
 
+/** A scope may be closed with anybody's failure. */
+const isBallastError = (error: unknown): error is BallastError =>
+  typeof error === "object" && error !== null && "_tag" in error && "reason" in error
+
 const newRecord = (operation: RequestRecord["operation"], context: Context.Context<never>, startedAt: number) => {
   const random = Context.get(context, Random.Random)
   return make({ id: newId(random), operation, caller: Context.get(context, CurrentCaller), startedAt })
 }
 
+/** 28 random bits as seven hex digits and a leading one, so that no digit is ever missing. */
 const hex = (random: Context.Service.Shape<typeof Random.Random>) =>
-  Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000)
-    .toString(16)
-    .padStart(8, "0")
+  ((random.nextDoubleUnsafe() * 0x1000_0000) | 0x1000_0000).toString(16)
 
-/** A request id: `req_` and 96 random bits in hex. */
+/** A request id: `req_` and 84 random bits. */
 export const newId = (random: Context.Service.Shape<typeof Random.Random>): string =>
   `req_${hex(random)}${hex(random)}${hex(random)}`
 

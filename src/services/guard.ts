@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Scope, Stream } from "effect"
 import type { Fiber } from "effect"
+import * as LeaseScope from "./lease-scope.ts"
 import { CurrentRecord } from "./request-record.ts"
 
 /**
@@ -43,9 +44,11 @@ export const held = <A>(
   fiber: Fiber.Fiber<unknown, unknown>,
   lease: A,
   release: () => Effect.Effect<void>
-): Effect.Effect<A> =>
+): Effect.Effect<A> => {
   // Every `acquire` requires a Scope, so the fiber's context has one.
-  Effect.as(Scope.addFinalizerExit(Context.getUnsafe(fiber.context, Scope.Scope), release), lease)
+  const registered = LeaseScope.add(Context.getUnsafe(fiber.context, Scope.Scope), release)
+  return registered === undefined ? Effect.succeed(lease) : Effect.as(registered, lease)
+}
 
 /** For layers: the id of the fiber's request, as the field that all errors have. Read only where an error is made. */
 export const requestId = (fiber: Fiber.Fiber<unknown, unknown>): { readonly requestId?: string } => {

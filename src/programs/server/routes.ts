@@ -11,6 +11,7 @@ import { keyOf } from "../../domain/error-table.ts"
 import { ShutdownError } from "../../domain/errors.ts"
 import type { BallastError } from "../../domain/errors.ts"
 import type { Exchange, Handler } from "../../services/exchange.ts"
+import * as LeaseScope from "../../services/lease-scope.ts"
 import { CurrentRecord, make } from "../../services/request-record.ts"
 import type { RequestRecord } from "../../services/request-record.ts"
 import { Telemetry } from "../../services/telemetry.ts"
@@ -90,7 +91,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           const body = Result.getOrElse(exchange.body, () => "")
           return work(exchange, record, decoded.success, body)
         })
-        return Effect.scoped(program).pipe(
+        return LeaseScope.scoped(program).pipe(
           Effect.catch(refuse),
           Effect.catchCause((cause) => afterwards(exchange, record?.id, cause))
         )
