@@ -12,7 +12,6 @@ import type { BallastError, CompleteError } from "../domain/errors.ts"
 import type { Outcome } from "../domain/outcome.ts"
 import type { Timeouts } from "../domain/policy.ts"
 import type { Usage } from "../domain/usage.ts"
-import { Attempts } from "../services/attempts.ts"
 import { CurrentCaller } from "../services/caller.ts"
 import * as Deadline from "../services/deadline.ts"
 import { CurrentTimeouts } from "../services/policy.ts"
@@ -50,18 +49,15 @@ export const run = <A>(
       const timeouts = Context.get(outer, CurrentTimeouts)
       const budgetMs = record.caller.critical ? timeouts.hardMs : Math.min(timeouts.hardMs, timeouts.nonCriticalMs)
       const deadline = Deadline.within(now, budgetMs, Context.get(outer, Deadline.Deadline))
-      // Additions, not a merge: a merge would copy the whole context for each request.
-      const extend = (context: Context.Context<Requirements>) => {
-        const inner = context.pipe(Context.add(Attempts, record.attempts), Context.add(Deadline.Deadline, deadline))
-        return given === undefined ? Context.add(inner, CurrentRecord, record) : inner
-      }
       guards.telemetry.begin(record)
       // First in, last out: whatever the stages take is given back before the record is closed.
       const closing = LeaseScope.add(Context.get(outer, Scope.Scope), (exit) => {
         end(guards, record, exit)
         return Effect.void
       })
-      const life = Effect.updateContext(body({ ...guards, record, deadline, timeouts }), extend)
+      record.deadline = deadline
+      const work = body({ ...guards, record, deadline, timeouts })
+      const life = given === undefined ? Effect.provideService(work, CurrentRecord, record) : work
       return closing === undefined ? life : Effect.andThen(closing, life)
     })
   )

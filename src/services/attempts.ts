@@ -1,13 +1,12 @@
 /**
  * What has been tried: one entry for each call that left for a provider (or
- * was refused on its way there), in order. The log of the current request is a
- * reference, so that any guard or adapter can read how often it was tried.
+ * was refused on its way there), in order. The log is part of the request's
+ * record, so any guard or adapter can read how often the request was tried.
  */
-import { Context } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import type { Outcome } from "../domain/outcome.ts"
 
-/** One try. Times are epoch ms;  */
+/** One try. Times are epoch ms. */
 export interface Attempt {
   readonly candidate: Candidate
   /** 0 for the first try on this candidate. */
@@ -22,11 +21,6 @@ export interface Attempt {
 
 /** The tries of one request. */
 export type AttemptLog = Array<Attempt>
-
-/** The log of the current request; `undefined` outside one. */
-export const Attempts = Context.Reference<AttemptLog | undefined>("ballast/services/Attempts", {
-  defaultValue: () => undefined
-})
 
 /** Calls that really left for a provider. */
 export const calls = (log: ReadonlyArray<Attempt>): number => {

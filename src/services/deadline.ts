@@ -1,7 +1,8 @@
 /**
  * Until when: the one deadline of a request, which covers its queues, retries,
- * fallbacks and hedges. A reference, so that every guard can read it and an
- * embedding program can set its own around `complete`.
+ * fallbacks and hedges. The reference is what an embedding program sets around
+ * `complete`; the deadline that results, with the policy's own limit, stands in
+ * the request's record, where every guard can read it.
  */
 import { Context } from "effect"
 
@@ -11,7 +12,7 @@ export interface Deadline {
   readonly budgetMs: number
 }
 
-/** The current deadline; none by default. */
+/** The deadline that the caller of `complete` sets; none by default. */
 export const Deadline = Context.Reference<Deadline>("ballast/services/Deadline", {
   defaultValue: () => none
 })

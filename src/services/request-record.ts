@@ -1,6 +1,7 @@
 /**
- * One flat record for each request: who, what, when each stage ended, what was
- * tried, what it cost. It is cheap enough to keep for all requests; telemetry
+ * One flat record for each request: who asks and until when, when each stage
+ * ended, what was tried, what it cost. Guards and adapters read it through one
+ * reference, `CurrentRecord`. It is cheap enough to keep for all requests; telemetry
  * makes metrics from every record and a span tree only from the sampled,
  * failed or slow ones.
  */
@@ -11,6 +12,8 @@ import type { Money } from "../domain/money.ts"
 import type { Outcome } from "../domain/outcome.ts"
 import type { Usage } from "../domain/usage.ts"
 import type { AttemptLog } from "./attempts.ts"
+import { none } from "./deadline.ts"
+import type { Deadline } from "./deadline.ts"
 import type { LimitState } from "./rate-limiter.ts"
 
 /**
@@ -34,6 +37,8 @@ export interface RequestRecord {
   readonly startedAt: number
   trace: TraceContext | undefined
   readonly attempts: AttemptLog
+  /** Until when; set when the request enters the guards. */
+  deadline: Deadline
   model: string | undefined
   stream: boolean
   candidate: Candidate | undefined
@@ -70,6 +75,7 @@ export const make = (options: {
   startedAt: options.startedAt,
   trace: options.trace,
   attempts: [],
+  deadline: none,
   model: undefined,
   stream: false,
   candidate: undefined,
