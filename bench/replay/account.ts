@@ -22,7 +22,9 @@ export interface Ending {
 }
 
 /** When a client leaves: before anything came, or after some bytes of a stream. */
-export type Leaving = { readonly _tag: "AfterMs"; readonly ms: number } | { readonly _tag: "AfterPieces"; readonly pieces: number }
+export type Leaving =
+  | { readonly _tag: "AfterMs"; readonly ms: number }
+  | { readonly _tag: "AfterPieces"; readonly pieces: number }
 
 /** What to send. */
 export interface Ask {
@@ -86,7 +88,7 @@ export const send = async ({ body, dispatcher, headers, leaving, url }: Ask): Pr
     return body["stream"] === true ? streamed(text, end) : whole(text, end)
   } catch (error) {
     if (left) return end("cancelled", status === 0 ? "before the answer" : "in the middle")
-    return end("failed", error instanceof Error ? (("code" in error && String(error.code)) || error.name) : "unknown")
+    return end("failed", error instanceof Error ? ("code" in error && String(error.code)) || error.name : "unknown")
   } finally {
     clearTimeout(timer)
   }

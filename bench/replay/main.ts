@@ -6,6 +6,7 @@
  * permit was not given back.
  */
 import { fork } from "node:child_process"
+import { setTimeout as setTimeoutPromise } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { Agent } from "undici"
 import * as Random from "../../src/layers/provider/sim/random.ts"
@@ -57,6 +58,13 @@ const config = (scale: number) => ({
       }
     }
   },
+  models: [
+    {
+      alias: "sim-chat",
+      candidates: ["sim/sim-large"],
+      price: { inputPerMillion: 2.5, outputPerMillion: 10 }
+    }
+  ],
   policies: {
     rateLimits: {
       user: { requestsPerMinute: Math.ceil(100 * scale) },
@@ -78,7 +86,8 @@ const start = (scale: number): Promise<Server> =>
     child.once("exit", (code) => reject(new Error(`the server ended with code ${code}`)))
   })
 
-const sleep = (ms: number) => new Promise((resume) => setTimeout(resume, ms))
+/** A request without an end so long after the last one was sent is lost. */
+const longestMs = 120_000
 
 const word = "tok "
 
@@ -99,7 +108,8 @@ const leavingOf = (random: Random.Random, stream: boolean, scale: number): Accou
     : { _tag: "AfterMs", ms: (random() * 1_500) / scale }
 }
 
-const quantile = (sorted: ReadonlyArray<number>, q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
+const quantile = (sorted: ReadonlyArray<number>, q: number) =>
+  sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
 
 /** Run the benchmark. */
 export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
@@ -143,7 +153,7 @@ export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
     const random = Random.make(2023, 11)
     for (const [index, row] of rows.entries()) {
       const wait = startedAt + (row.atS * 1000) / scale - performance.now()
-      if (wait >= 1) await sleep(wait)
+      if (wait >= 1) await setTimeoutPromise(wait)
       const stream = index % 2 === 0
       pending.push(
         Account.send({
@@ -156,12 +166,29 @@ export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
       )
     }
     const sentMs = performance.now() - startedAt
-    await Promise.race([Promise.all(pending), sleep(120_000)])
+    const patience = new AbortController()
+    await Promise.race([Promise.all(pending), setTimeoutPromise(longestMs, undefined, { signal: patience.signal })])
+    patience.abort()
     const after = before === undefined ? undefined : await Counters.quiet(metrics, 5_000)
-    const burst = await burstAfter(url, headers, dispatcher, values.model, own === undefined ? Number(values.burst) : undefined)
+    const burst = await burstAfter(
+      url,
+      headers,
+      dispatcher,
+      values.model,
+      own === undefined ? Number(values.burst) : undefined
+    )
     const server = before === undefined || after === undefined ? undefined : Counters.between(before, after)
     const checks = Verdict.checks({ sent: rows.length, endings: [...endings], server, burst })
-    const report = { file, rows: rows.length, scale, sentInS: sentMs / 1000, url, ...summary(endings), server: server === undefined ? null : Object.fromEntries(server.byOutcome), checks }
+    const report = {
+      file,
+      rows: rows.length,
+      scale,
+      sentInS: sentMs / 1000,
+      url,
+      ...summary(endings),
+      server: server === undefined ? null : Object.fromEntries(server.byOutcome),
+      checks
+    }
     process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : text(report))
     if (checks.some(({ ok }) => !ok)) process.exitCode = 1
   } finally {
@@ -210,7 +237,11 @@ const summary = (endings: ReadonlyArray<Account.Ending>) => {
   const times = endings.flatMap(({ kind, ms }) => (kind === "answered" ? [ms] : [])).toSorted((a, b) => a - b)
   return {
     reasons,
-    answeredMs: { p50: quantile(times, 0.5) ?? null, p95: quantile(times, 0.95) ?? null, p99: quantile(times, 0.99) ?? null }
+    answeredMs: {
+      p50: quantile(times, 0.5) ?? null,
+      p95: quantile(times, 0.95) ?? null,
+      p99: quantile(times, 0.99) ?? null
+    }
   }
 }
 
@@ -237,7 +268,8 @@ const text = (report: Report): string => {
   }
   const { p50, p95, p99 } = report.answeredMs
   lines.push("", `answered after p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}`, "")
-  if (report.server === null) lines.push("The server's metrics page could not be read: its counters were not compared.", "")
+  if (report.server === null)
+    lines.push("The server's metrics page could not be read: its counters were not compared.", "")
   for (const { detail, name, ok } of report.checks) lines.push(`${ok ? "ok  " : "FAIL"}  ${name.padEnd(30)} ${detail}`)
   return `${lines.join("\n")}\n`
 }

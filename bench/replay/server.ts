@@ -3,7 +3,7 @@
  * configuration as its one argument, says over IPC where it listens, and drains
  * when its parent asks it to stop.
  */
-import { Effect, Fiber } from "effect"
+import { Cause, Effect, Fiber } from "effect"
 import * as Config from "../../src/programs/config.ts"
 import * as Server from "../../src/programs/server.ts"
 
@@ -14,10 +14,14 @@ const program = Effect.flatMap(Config.fromUnknown(JSON.parse(process.argv[2] ?? 
     })
   )
 )
+let stopping = false
 const fiber = Effect.runFork(program)
 fiber.addObserver((exit) => {
-  if (exit._tag === "Failure") process.stderr.write(`${String(exit.cause)}\n`)
+  if (exit._tag === "Success" || stopping) return
+  process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+  process.exit(1)
 })
 process.once("disconnect", () => {
+  stopping = true
   void Effect.runPromise(Fiber.interrupt(fiber)).then(() => process.exit(0))
 })

@@ -22,7 +22,8 @@ export const read = (file: string, count: number): ReadonlyArray<Row> | undefine
     .filter((line) => line.trim() !== "")
     .map((line, index) => {
       const [atS = Number.NaN, inputTokens = Number.NaN, outputTokens = Number.NaN] = line.split(",").map(Number)
-      if (Number.isNaN(atS + inputTokens + outputTokens)) throw new Error(`${file}:${index + 2}: not a trace row: ${line}`)
+      if (Number.isNaN(atS + inputTokens + outputTokens))
+        throw new Error(`${file}:${index + 2}: not a trace row: ${line}`)
       return { atS, inputTokens, outputTokens }
     })
 }

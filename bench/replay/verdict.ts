@@ -12,7 +12,12 @@ export interface Seen {
   readonly endings: ReadonlyArray<Ending>
   readonly server: Counters | undefined
   /** The burst after quiet: how many were sent at once, how many were answered, and the slowest; `limitMs` is what one round may take. */
-  readonly burst: { readonly size: number; readonly answered: number; readonly slowestMs: number; readonly limitMs: number | undefined }
+  readonly burst: {
+    readonly size: number
+    readonly answered: number
+    readonly slowestMs: number
+    readonly limitMs: number | undefined
+  }
 }
 
 /** One check and what it found. */
@@ -58,7 +63,12 @@ const ofServer = (endings: ReadonlyArray<Ending>, server: Counters): ReadonlyArr
   return [
     within("server: all requests", total, endings.length - unheard, endings.length),
     within("server: answered", ok, count(endings, "answered"), count(endings, "answered") + left),
-    within("server: refused or failed", errors, count(endings, "refused", "failed"), count(endings, "refused", "failed") + left),
+    within(
+      "server: refused or failed",
+      errors,
+      count(endings, "refused", "failed"),
+      count(endings, "refused", "failed") + left
+    ),
     within("server: left by the client", cancelled, 0, left),
     within("server: no bug", server.byOutcome.get("defect") ?? 0, 0, 0),
     within("server: in flight after quiet", server.inFlight, 0, 0)

@@ -1,56 +1,121 @@
 /**
  * One try at one candidate: kill switch -> breaker -> bulkhead -> time-boxed
- * call. What it takes lives in the scope of the try. The breaker hears how the
- * call went; refusals on the way and the caller's own leaving it never hears.
+ * call. What it takes lives in a scope of its own: a try that fails gives its
+ * permit and its connection back before the next begins, one that succeeds
+ * keeps them until its answer has been read.
+ *
+ * The breaker hears how the call went; refusals on the way and the caller's
+ * own leaving it never hears.
  */
-import { Cause, Effect, Exit, Result } from "effect"
-import type { Scope } from "effect"
+import { Cause, Effect, Exit, Result, Scope } from "effect"
 import * as Candidate from "../domain/candidate.ts"
 import { retryAfterMs, rowOf } from "../domain/error-table.ts"
 import { ProviderError } from "../domain/errors.ts"
 import type { CompleteError, DeadlineError } from "../domain/errors.ts"
 import type { Attempt } from "../services/attempts.ts"
 import type { BreakerLease } from "../services/circuit-breaker.ts"
+import type { Lease } from "../services/guard.ts"
+import * as LeaseScope from "../services/lease-scope.ts"
 import { timeBox } from "../services/timers.ts"
-import { tooLate } from "./request.ts"
+import type { Call } from "./candidates.ts"
+import { outcomeOf, tooLate } from "./request.ts"
 import type { Request } from "./request.ts"
 
-/** An answer of a provider, and the breaker's lease, to which a stream that breaks later is reported. */
+/** An answer, and the breaker's lease, to which a stream that breaks later is reported. */
 export interface Answered<A> {
   readonly answer: A
   readonly lease: BreakerLease
 }
 
-/** Make the call `self` at `candidate` under all guards. `tokens` is its estimated work. */
-export const guarded = <A>(
+/** What one try knows. `lease` and `calledAt` are there once it has got so far. */
+interface Try<A> {
+  readonly request: Request
+  readonly candidate: Candidate.Candidate
+  readonly extra: Lease | undefined
+  readonly tokens: number
+  readonly call: Call<A>
+  readonly attempt: Attempt
+  readonly scope: LeaseScope.LeaseScope
+  lease: BreakerLease | undefined
+  calledAt: number
+}
+
+/** Make one try. `extra` is the budget's grant, where this is not the first call. Only inside an uninterruptible region. */
+export const make = <A>(
   request: Request,
   candidate: Candidate.Candidate,
-  attempt: Attempt,
+  retry: number,
+  extra: Lease | undefined,
   tokens: number,
-  self: Effect.Effect<A, ProviderError, Scope.Scope>
-): Effect.Effect<Answered<A>, CompleteError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { breaker, bulkhead, deadline, killSwitch, record, timeouts, timers } = request
-    yield* killSwitch.checkProvider(candidate.provider)
-    const lease = yield* breaker.acquire(Candidate.key(candidate))
-    yield* bulkhead.acquire({
-      key: candidate.provider,
-      tenant: record.caller.tenant,
-      tokens,
-      priority: record.caller.critical ? 0 : 1,
-      deadline
+  call: Call<A>
+): Effect.Effect<Answered<A>, CompleteError> =>
+  Effect.suspend(() => {
+    const { deadline, record, timers } = request
+    const startedAt = timers.now()
+    if (startedAt >= deadline.atMs) {
+      extra?.release()
+      return Effect.fail(tooLate(request, "provider"))
+    }
+    const attempt = begin(record.attempts, candidate, retry, startedAt)
+    const scope = LeaseScope.makeUnsafe()
+    const self: Try<A> = { request, candidate, extra, tokens, call, attempt, scope, lease: undefined, calledAt: 0 }
+    return Effect.onExit(steps(self), (exit) => {
+      const now = timers.now()
+      if (Exit.isSuccess(exit)) {
+        attempt.openedAt = now
+      } else {
+        attempt.endedAt = now
+        attempt.outcome = outcomeOf(exit.cause)
+      }
+      if (self.lease !== undefined && attempt.called) verdict(self.lease, exit, now - self.calledAt)
+      return LeaseScope.leave(scope, request.scope, exit) ?? Effect.void
     })
-    const calledAt = timers.now()
-    const attemptEndsAt = calledAt + timeouts.firstTokenMs
-    const limit = Math.min(attemptEndsAt, deadline.atMs)
-    attempt.called = true
-    const onTimeout = (): ProviderError | DeadlineError =>
-      deadline.atMs < attemptEndsAt ? tooLate(request, "provider") : firstTokenTimeout(request, candidate)
-    return yield* Effect.onExit(timeBox(timers, limit, onTimeout)(self), (exit) => {
-      verdict(lease, exit, timers.now() - calledAt)
-      return Effect.void
-    }).pipe(Effect.map((answer) => ({ answer, lease })))
   })
+
+// Defined once: a generator function made for each call costs a hidden class each time.
+const steps: <A>(self: Try<A>) => Effect.Effect<Answered<A>, CompleteError> = Effect.fnUntraced(function* <A>(
+  self: Try<A>
+) {
+  const { attempt, candidate, request, scope } = self
+  const { breaker, bulkhead, deadline, killSwitch, record, restore, retryBudget, timeouts, timers } = request
+  if (self.extra === undefined) LeaseScope.hold(scope, yield* retryBudget.enterUnsafe(restore, record.id))
+  else LeaseScope.hold(scope, self.extra)
+  yield* killSwitch.checkProvider(candidate.provider)
+  const lease = yield* breaker.acquireUnsafe(Candidate.key(candidate))(restore, record.id)
+  self.lease = lease
+  LeaseScope.hold(scope, lease)
+  const place = {
+    key: candidate.provider,
+    tenant: record.caller.tenant,
+    tokens: self.tokens,
+    priority: record.caller.critical ? 0 : 1,
+    deadline
+  }
+  const permit = yield* bulkhead.acquireUnsafe(place)(restore, record.id)
+  LeaseScope.hold(scope, permit)
+  self.calledAt = attempt.startedAt + permit.waitedMs
+  attempt.called = true
+  const attemptEndsAt = self.calledAt + timeouts.firstTokenMs
+  const onTimeout = (): ProviderError | DeadlineError =>
+    deadline.atMs < attemptEndsAt ? tooLate(request, "provider") : firstTokenTimeout(request, candidate)
+  const boxed = timeBox(timers, Math.min(attemptEndsAt, deadline.atMs), onTimeout)
+  const answer = yield* restore(boxed(Effect.provideService(self.call(candidate), Scope.Scope, scope)))
+  return { answer, lease }
+})
+
+const begin = (log: Array<Attempt>, candidate: Candidate.Candidate, retry: number, startedAt: number): Attempt => {
+  const attempt: Attempt = {
+    candidate,
+    retry,
+    called: false,
+    startedAt,
+    openedAt: undefined,
+    endedAt: undefined,
+    outcome: "pending"
+  }
+  log.push(attempt)
+  return attempt
+}
 
 const firstTokenTimeout = ({ record, timeouts }: Request, candidate: Candidate.Candidate): ProviderError =>
   new ProviderError({

@@ -1,102 +1,77 @@
 /**
- * The candidates of a request in turn, until one answers. Every try has a
- * scope of its own: a failed one gives its permit and its connection back
- * before the next begins.
+ * The candidates of a request in turn, until one answers.
  *
  * The class of an error decides between another try, the next candidate and
  * the end (RetryPolicy); every try after a call that failed draws on the
  * budget (RetryBudget). A try after a mere local refusal draws nothing, for
  * the provider has not been bothered.
  */
-import { Cause, Effect, Exit, Result } from "effect"
+import { Effect } from "effect"
+import type { Scope } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
-import type { CompleteError } from "../domain/errors.ts"
-import type { Attempt } from "../services/attempts.ts"
-import * as LeaseScope from "../services/lease-scope.ts"
-import type { Requirements } from "./guards.ts"
-import { outcomeOf, tooLate } from "./request.ts"
+import type { CompleteError, ProviderError } from "../domain/errors.ts"
+import type { Lease } from "../services/guard.ts"
+import * as Attempt from "./attempt.ts"
+import { tooLate } from "./request.ts"
 import type { Request } from "./request.ts"
 
-/** Makes one try at one candidate; its permits and connection go into the scope of the try. */
-export type Try<A> = (candidate: Candidate, attempt: Attempt) => Effect.Effect<A, CompleteError, Requirements>
+/** Makes the call itself; the connection goes into the scope. */
+export type Call<A> = (candidate: Candidate) => Effect.Effect<A, ProviderError, Scope.Scope>
 
-/** Try the candidates in turn; the first answer wins. */
+/** Call the candidates in turn; the first answer wins. `tokens` is the estimated work of a call. */
 export const firstToAnswer = <A>(
   request: Request,
   candidates: readonly [Candidate, ...Array<Candidate>],
-  attemptOn: Try<A>
-): Effect.Effect<A, CompleteError, Requirements> => {
-  const { deadline, record, retryBudget, retryPolicy, timers } = request
+  tokens: number,
+  call: Call<A>
+): Effect.Effect<Attempt.Answered<A>, CompleteError> => {
+  const { deadline, record, restore, retryBudget, retryPolicy } = request
   /** The last failure of a call that was really made: more telling than the refusals after it. */
   let called: CompleteError | undefined
 
+  /** `extra` is what the budget granted for a try after a call that failed. */
   const attempt = (
     index: number,
     candidate: Candidate,
     retry: number,
-    pauseMs: number
-  ): Effect.Effect<A, CompleteError, Requirements> =>
-    Effect.catch(
-      LeaseScope.nested(called === undefined ? first(candidate, retry) : extra(candidate, retry, pauseMs)),
-      (error) => after(error, index, candidate, retry)
+    extra?: Lease
+  ): Effect.Effect<Attempt.Answered<A>, CompleteError> =>
+    Effect.catch(Attempt.make(request, candidate, retry, extra, tokens, call), (error) =>
+      after(error, index, candidate, retry)
     )
-
-  const first = (
-    candidate: Candidate,
-    retry: number
-  ): Effect.Effect<A, CompleteError | typeof budgetSpent, Requirements> =>
-    Effect.andThen(retryBudget.enter, tryOnce(candidate, retry))
-
-  const extra = (candidate: Candidate, retry: number, pauseMs: number): ReturnType<typeof first> =>
-    Effect.flatMap(retryBudget.draw, (drawn): ReturnType<typeof first> =>
-      drawn ? Effect.andThen(Effect.sleep(pauseMs), tryOnce(candidate, retry)) : Effect.fail(budgetSpent)
-    )
-
-  const tryOnce = (candidate: Candidate, retry: number): Effect.Effect<A, CompleteError, Requirements> =>
-    Effect.suspend(() => {
-      const startedAt = timers.now()
-      if (startedAt >= deadline.atMs) return Effect.fail(tooLate(request, "provider"))
-      const entry: Attempt = {
-        candidate,
-        retry,
-        called: false,
-        startedAt,
-        openedAt: undefined,
-        endedAt: undefined,
-        outcome: "pending"
-      }
-      record.attempts.push(entry)
-      return Effect.onExit(attemptOn(candidate, entry), (exit) => {
-        const now = timers.now()
-        if (Exit.isSuccess(exit)) {
-          entry.openedAt = now
-        } else {
-          entry.endedAt = now
-          entry.outcome = outcomeOf(exit.cause)
-          const failure = Cause.findError(exit.cause)
-          if (entry.called && Result.isSuccess(failure)) called = failure.success
-        }
-        return Effect.void
-      })
-    })
 
   const after = (
-    error: CompleteError | typeof budgetSpent,
+    error: CompleteError,
     index: number,
     candidate: Candidate,
     retry: number
-  ): Effect.Effect<A, CompleteError, Requirements> => {
-    if (error._tag === "BudgetSpent") return Effect.fail(called ?? tooLate(request, "retry"))
+  ): Effect.Effect<Attempt.Answered<A>, CompleteError> => {
+    if (record.attempts.at(-1)?.called === true) called = error
     return Effect.flatMap(retryPolicy.decide(error, retry, deadline), (decision) => {
       const next = candidates[index + 1]
-      if (decision._tag === "Retry") return attempt(index, candidate, retry + 1, decision.afterMs)
-      if (decision._tag === "Next" && next !== undefined) return attempt(index + 1, next, 0, 0)
+      if (decision._tag === "Retry")
+        return again(decision.afterMs, (extra) => attempt(index, candidate, retry + 1, extra))
+      if (decision._tag === "Next" && next !== undefined) return again(0, (extra) => attempt(index + 1, next, 0, extra))
       return Effect.fail(called ?? error)
     })
   }
 
-  return attempt(0, candidates[0], 0, 0)
-}
+  /** Another try, under the budget where a call has failed; where the budget is spent, that failure is the answer. */
+  const again = (
+    pauseMs: number,
+    next: (extra: Lease | undefined) => Effect.Effect<Attempt.Answered<A>, CompleteError>
+  ): Effect.Effect<Attempt.Answered<A>, CompleteError> =>
+    called === undefined
+      ? next(undefined)
+      : Effect.flatMap(retryBudget.drawUnsafe(restore, record.id), (draw) => {
+          if (!draw.granted) return Effect.fail(called ?? tooLate(request, "retry"))
+          if (pauseMs <= 0) return next(draw)
+          return Effect.andThen(
+            // A caller that leaves during the pause never makes the extra call.
+            Effect.onInterrupt(restore(Effect.sleep(pauseMs)), () => Effect.sync(draw.release)),
+            Effect.suspend(() => next(draw))
+          )
+        })
 
-/** The budget did not grant another try: what went wrong before is the answer. */
-const budgetSpent = { _tag: "BudgetSpent" } as const
+  return attempt(0, candidates[0], 0)
+}

@@ -7,7 +7,6 @@ import { Effect } from "effect"
 import type { ChatRequest } from "../domain/chat.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import type { Completion } from "../services/provider.ts"
-import * as Attempt from "./attempt.ts"
 import * as Candidates from "./candidates.ts"
 import type { Requirements } from "./guards.ts"
 import * as Metering from "./metering.ts"
@@ -26,32 +25,26 @@ import * as Sizing from "./sizing.ts"
  * is forwarded as it is when nothing has to be changed.
  */
 export const complete = (chat: ChatRequest, body?: string): Effect.Effect<Completion, CompleteError, Requirements> =>
-  Request.run("chat", (request) =>
-    Effect.gen(function* () {
-      const { catalog, killSwitch, limiter, provider, record, retryBudget, router } = request
-      const { caller } = record
-      yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: chat.model })
-      const model = yield* catalog.resolve(chat.model, "chat")
-      const size = yield* Sizing.ofChat(request, model, chat)
-      const reservation = yield* limiter.reserve(caller, size.input + size.output)
-      const candidates = yield* router.route(model, caller)
-      Request.admitted(request, reservation.states)
-      const answered = yield* Candidates.firstToAnswer(request, candidates, (candidate, attempt) =>
-        Attempt.guarded(
-          request,
-          candidate,
-          attempt,
-          size.input + size.output,
-          provider.open(candidate, {
-            chat,
-            body,
-            includeUsage: true,
-            deadlineMs: request.deadline.atMs,
-            traceparent: Request.traceparent(record)
-          })
-        )
-      )
-      yield* retryBudget.deposit
-      return yield* Metering.meter(request, model, reservation, answered)
+  Request.run("chat", (request) => life(request, chat, body))
+
+const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRequest, body: string | undefined) {
+  const { catalog, killSwitch, limiter, provider, record, restore, retryBudget, router } = request
+  const { caller } = record
+  yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: chat.model })
+  const model = yield* catalog.resolve(chat.model, "chat")
+  const size = yield* Sizing.ofChat(request, model, chat)
+  const reservation = yield* limiter.reserveUnsafe(caller, size.input + size.output)(restore, record.id)
+  Request.admitted(request, reservation)
+  const candidates = yield* router.route(model, caller)
+  const answered = yield* Candidates.firstToAnswer(request, candidates, size.input + size.output, (candidate) =>
+    provider.open(candidate, {
+      chat,
+      body,
+      includeUsage: true,
+      deadlineMs: request.deadline.atMs,
+      traceparent: Request.traceparent(record)
     })
   )
+  yield* retryBudget.deposit
+  return Metering.meter(request, model, reservation, answered)
+})

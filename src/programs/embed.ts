@@ -8,7 +8,6 @@ import type { EmbeddingRequest } from "../domain/embedding.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import * as Usage from "../domain/usage.ts"
 import type { Embedded } from "../services/provider.ts"
-import * as Attempt from "./attempt.ts"
 import * as Candidates from "./candidates.ts"
 import type { Requirements } from "./guards.ts"
 import * as Request from "./request.ts"
@@ -19,34 +18,32 @@ export const embed = (
   embedding: EmbeddingRequest,
   body?: string
 ): Effect.Effect<Embedded, CompleteError, Requirements> =>
-  Request.run("embeddings", (request) =>
-    Effect.gen(function* () {
-      const { catalog, killSwitch, limiter, provider, record, retryBudget, router } = request
-      const { caller } = record
-      yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: embedding.model })
-      const model = yield* catalog.resolve(embedding.model, "embedding")
-      const tokens = Sizing.ofEmbedding(request, model, embedding)
-      const reservation = yield* limiter.reserve(caller, tokens)
-      const candidates = yield* router.route(model, caller)
-      Request.admitted(request, reservation.states)
-      const { answer } = yield* Candidates.firstToAnswer(request, candidates, (candidate, attempt) =>
-        Attempt.guarded(
-          request,
-          candidate,
-          attempt,
-          tokens,
-          provider.embed(candidate, {
-            embedding,
-            body,
-            deadlineMs: request.deadline.atMs,
-            traceparent: Request.traceparent(record)
-          })
-        )
-      )
-      yield* retryBudget.deposit
-      const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
-      Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
-      yield* reservation.settle(usage.prompt_tokens)
-      return answer
+  Request.run("embeddings", (request) => life(request, embedding, body))
+
+const life = Effect.fnUntraced(function* (
+  request: Request.Request,
+  embedding: EmbeddingRequest,
+  body: string | undefined
+) {
+  const { catalog, killSwitch, limiter, provider, record, restore, retryBudget, router } = request
+  const { caller } = record
+  yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: embedding.model })
+  const model = yield* catalog.resolve(embedding.model, "embedding")
+  const tokens = Sizing.ofEmbedding(request, model, embedding)
+  const reservation = yield* limiter.reserveUnsafe(caller, tokens)(restore, record.id)
+  Request.admitted(request, reservation)
+  const candidates = yield* router.route(model, caller)
+  const { answer } = yield* Candidates.firstToAnswer(request, candidates, tokens, (candidate) =>
+    provider.embed(candidate, {
+      embedding,
+      body,
+      deadlineMs: request.deadline.atMs,
+      traceparent: Request.traceparent(record)
     })
   )
+  yield* retryBudget.deposit
+  const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
+  Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
+  reservation.settle(usage.prompt_tokens)
+  return answer
+})

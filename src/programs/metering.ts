@@ -4,7 +4,7 @@
  * reserved, exactly once, when it ends, breaks, or its reader leaves.
  */
 import { Cause, Effect, Stream } from "effect"
-import type { Array, Pull, Scope } from "effect"
+import type { Array, Pull } from "effect"
 import * as Catalog from "../domain/catalog.ts"
 import type { ChatChunk, ChatCompletion } from "../domain/chat.ts"
 import { keyOf } from "../domain/error-table.ts"
@@ -23,88 +23,86 @@ export const meter = (
   model: Catalog.Model,
   reservation: Reservation,
   { answer: completion, lease }: Answered<Completion>
-): Effect.Effect<Completion, never, Scope.Scope> =>
-  Effect.suspend(() => {
-    const { record, timeouts, timers, tokens } = request
-    let chars = 0
-    const attempt = record.attempts.at(-1)
-    record.candidate = completion.candidate
-    record.openedAt = timers.now()
+): Completion => {
+  const { record, scope, timeouts, timers, tokens } = request
+  let chars = 0
+  const attempt = record.attempts.at(-1)
+  record.candidate = completion.candidate
+  record.openedAt = timers.now()
 
-    const see = (event: CompletionEvent): void => {
-      record.chunks++
-      const usage = event._tag === "Chunk" ? event.chunk.usage : event.completion.usage
-      if (usage !== undefined && usage !== null) {
-        record.usage = usage
-        record.usageExact = true
-      }
-      chars += event._tag === "Chunk" ? charsOfChunk(event.chunk) : usage ? 0 : charsOfWhole(event.completion)
+  const see = (event: CompletionEvent): void => {
+    record.chunks++
+    const usage = event._tag === "Chunk" ? event.chunk.usage : event.completion.usage
+    if (usage !== undefined && usage !== null) {
+      record.usage = usage
+      record.usageExact = true
     }
-    const ended = (outcome: typeof record.outcome): void => {
-      if (record.outcome !== "pending") return
-      record.outcome = outcome
-      if (attempt !== undefined) {
-        attempt.outcome = outcome
-        attempt.endedAt = timers.now()
-      }
+    chars += event._tag === "Chunk" ? charsOfChunk(event.chunk) : usage ? 0 : charsOfWhole(event.completion)
+  }
+  const ended = (outcome: typeof record.outcome): void => {
+    if (record.outcome !== "pending") return
+    record.outcome = outcome
+    if (attempt !== undefined) {
+      attempt.outcome = outcome
+      attempt.endedAt = timers.now()
     }
-    const settle = Effect.suspend(() => {
-      ended("cancelled")
-      if (record.usage === undefined) {
-        record.usage = Usage.make(record.estimatedInput, tokens.estimateText(model.alias, chars))
-      } else {
-        tokens.learn(model.alias, record.estimatedInput, record.usage.prompt_tokens)
-      }
-      record.cost = Catalog.cost(model.price, record.usage)
-      return reservation.settle(record.usage.prompt_tokens + record.usage.completion_tokens)
+  }
+  const settle = (): void => {
+    ended("cancelled")
+    if (record.usage === undefined) {
+      record.usage = Usage.make(record.estimatedInput, tokens.estimateText(model.alias, chars))
+    } else {
+      tokens.learn(model.alias, record.estimatedInput, record.usage.prompt_tokens)
+    }
+    record.cost = Catalog.cost(model.price, record.usage)
+    reservation.settle(record.usage.prompt_tokens + record.usage.completion_tokens)
+  }
+
+  see(completion.first)
+  if (completion.first._tag === "Whole") {
+    ended("ok")
+    settle()
+    return completion
+  }
+  LeaseScope.hold(scope, settle)
+
+  const streamEndsAt = record.startedAt + timeouts.streamMs
+  const timeout = (phase: "idle" | "total", afterMs: number) =>
+    new ProviderError({
+      requestId: record.id,
+      provider: completion.candidate.provider,
+      reason: { _tag: "Timeout", phase, afterMs }
     })
-
-    see(completion.first)
-    if (completion.first._tag === "Whole") {
-      ended("ok")
-      return Effect.as(settle, completion)
-    }
-
-    const streamEndsAt = record.startedAt + timeouts.streamMs
-    const timeout = (phase: "idle" | "total", afterMs: number) =>
-      new ProviderError({
-        requestId: record.id,
-        provider: completion.candidate.provider,
-        reason: { _tag: "Timeout", phase, afterMs }
-      })
-    const watched = (pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>) => {
-      const box = timeBoxes(timers)
-      const boxed = Effect.suspend(() => {
-        const idleAt = timers.now() + timeouts.idleMs
-        return idleAt <= streamEndsAt
-          ? box(idleAt, () => timeout("idle", timeouts.idleMs))(pull)
-          : box(streamEndsAt, () => timeout("total", timeouts.streamMs))(pull)
-      })
-      return Effect.matchCauseEffect(boxed, {
-        onSuccess: (events) => {
-          for (let i = 0; i < events.length; i++) see(events[i]!)
-          return Effect.succeed(events)
-        },
-        onFailure: (cause) => {
-          const error = Cause.findError(cause)
-          if (error._tag === "Success") {
-            if (Cause.isDone(error.success)) {
-              ended("ok")
-            } else {
-              ended(keyOf(error.success))
-              lease.fail()
-            }
+  const watched = (pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>) => {
+    const box = timeBoxes(timers)
+    const boxed = Effect.suspend(() => {
+      const idleAt = timers.now() + timeouts.idleMs
+      return idleAt <= streamEndsAt
+        ? box(idleAt, () => timeout("idle", timeouts.idleMs))(pull)
+        : box(streamEndsAt, () => timeout("total", timeouts.streamMs))(pull)
+    })
+    return Effect.matchCauseEffect(boxed, {
+      onSuccess: (events) => {
+        for (let i = 0; i < events.length; i++) see(events[i]!)
+        return Effect.succeed(events)
+      },
+      onFailure: (cause) => {
+        const error = Cause.findError(cause)
+        if (error._tag === "Success") {
+          if (Cause.isDone(error.success)) {
+            ended("ok")
+          } else {
+            ended(keyOf(error.success))
+            lease.fail()
           }
-          return Effect.failCause(cause)
         }
-      })
-    }
-    const rest = Stream.transformPull(completion.rest, (pull) => Effect.succeed(watched(pull)))
-    const metered = { ...completion, rest }
-    return Effect.flatMap(Effect.scope, (scope) =>
-      Effect.as(LeaseScope.add(scope, () => settle) ?? Effect.void, metered)
-    )
-  })
+        return Effect.failCause(cause)
+      }
+    })
+  }
+  const rest = Stream.transformPull(completion.rest, (pull) => Effect.succeed(watched(pull)))
+  return { ...completion, rest }
+}
 
 const charsOfChunk = (chunk: ChatChunk): number => {
   let chars = 0

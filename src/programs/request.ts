@@ -18,6 +18,8 @@ import { CurrentTimeouts } from "../services/policy.ts"
 import { CurrentRecord, make } from "../services/request-record.ts"
 import type { RequestRecord } from "../services/request-record.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
+import type { Reservation } from "../services/rate-limiter.ts"
+import type { Restore } from "../services/guard.ts"
 import { resolve } from "./guards.ts"
 import type { Requirements, Resolved } from "./guards.ts"
 
@@ -26,11 +28,18 @@ export interface Request extends Resolved {
   readonly record: RequestRecord
   readonly deadline: Deadline.Deadline
   readonly timeouts: Timeouts
+  /** Holds what the request has taken, until its answer has been read. */
+  readonly scope: LeaseScope.LeaseScope
+  /**
+   * The stages run uninterruptibly, so that nothing they take can be lost;
+   * `restore` is for their waits.
+   */
+  readonly restore: Restore
 }
 
 /**
- * Run one request: open (or take over) its record, set its deadline, provide
- * both to everything below.
+ * Run one request: open (or take over) its record, set its deadline, hand both
+ * to everything below.
  *
  * A request that fails or is interrupted gives back at once all that it holds.
  * One that succeeds holds its permits and its upstream connection until the
@@ -40,7 +49,7 @@ export const run = <A>(
   operation: RequestRecord["operation"],
   body: (request: Request) => Effect.Effect<A, CompleteError, Requirements>
 ): Effect.Effect<A, CompleteError, Requirements> =>
-  LeaseScope.nested(
+  Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.context<Requirements>(), (outer) => {
       const guards = resolve(outer)
       const now = guards.timers.now()
@@ -49,16 +58,16 @@ export const run = <A>(
       const timeouts = Context.get(outer, CurrentTimeouts)
       const budgetMs = record.caller.critical ? timeouts.hardMs : Math.min(timeouts.hardMs, timeouts.nonCriticalMs)
       const deadline = Deadline.within(now, budgetMs, Context.get(outer, Deadline.Deadline))
+      record.deadline = deadline
+      const scope = LeaseScope.makeUnsafe()
       guards.telemetry.begin(record)
       // First in, last out: whatever the stages take is given back before the record is closed.
-      const closing = LeaseScope.add(Context.get(outer, Scope.Scope), (exit) => {
-        end(guards, record, exit)
-        return Effect.void
-      })
-      record.deadline = deadline
-      const work = body({ ...guards, record, deadline, timeouts })
-      const life = given === undefined ? Effect.provideService(work, CurrentRecord, record) : work
-      return closing === undefined ? life : Effect.andThen(closing, life)
+      LeaseScope.hold(scope, (exit) => end(guards, record, exit))
+      const work = body({ ...guards, record, deadline, timeouts, scope, restore })
+      return Effect.onExit(
+        given === undefined ? Effect.provideService(work, CurrentRecord, record) : work,
+        (exit) => LeaseScope.leave(scope, Context.get(outer, Scope.Scope), exit) ?? Effect.void
+      )
     })
   )
 
@@ -99,10 +108,11 @@ const hex = (random: Context.Service.Shape<typeof Random.Random>) =>
 export const newId = (random: Context.Service.Shape<typeof Random.Random>): string =>
   `req_${hex(random)}${hex(random)}${hex(random)}`
 
-/** All local guards have passed: note it, and where the caller's limits stand. */
-export const admitted = ({ record, timers }: Request, limits: RequestRecord["limits"]): void => {
+/** The limits have let the request in: hold what they reserved, and note where they stand. */
+export const admitted = ({ record, scope, timers }: Request, reservation: Reservation): void => {
+  LeaseScope.hold(scope, reservation)
   record.admittedAt = timers.now()
-  record.limits = limits
+  record.limits = reservation.states
 }
 
 /** A whole answer is here: note who gave it and what it cost. */

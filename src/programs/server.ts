@@ -8,7 +8,7 @@
  */
 import * as Http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Clock, Context, Effect, Fiber, Layer, Schema } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Random, Schema } from "effect"
 import type { Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -18,6 +18,7 @@ import * as NodeExchange from "../layers/exchange/node.ts"
 import { Tenants } from "../services/tenants.ts"
 import { Timers } from "../services/timers.ts"
 import * as Ballast from "./ballast.ts"
+import { newId } from "./request.ts"
 import * as ClientErrors from "./server/client-errors.ts"
 import * as OtherRoutes from "./server/other-routes.ts"
 import * as ProcessMetrics from "./server/process-metrics.ts"
@@ -88,7 +89,11 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
       if (state.draining) response.shouldKeepAlive = false
       if (!edge.handle(request, response)) other(request, response)
     })
-    server.on("clientError", ClientErrors.listener)
+    const random = Context.get(context, Random.Random)
+    server.on(
+      "clientError",
+      ClientErrors.listener(() => newId(random))
+    )
 
     const admin = Http.createServer()
     const adminRoutes = Layer.mergeAll(

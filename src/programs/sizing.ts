@@ -23,34 +23,33 @@ const assumedOutput = 1_024
 const margin = 1.5
 
 /** Size a chat request; `ContextTooLong` when prompt and answer cannot fit the model together. */
-export const ofChat = (request: Request, model: Model, chat: ChatRequest): Effect.Effect<Size, RequestError> =>
-  Effect.suspend(() => {
-    const asked = maxOutputTokens(chat)
-    const input = request.tokens.estimate(model.alias, chat)
-    const output = Math.min(asked ?? assumedOutput, model.maxOutputTokens) * (chat.n ?? 1)
-    // Only a limit the caller asked for is held against the context; an assumed one just shrinks.
-    const needed = asked ?? 1
-    request.record.model = model.alias
-    request.record.stream = chat.stream === true
-    request.record.estimatedInput = input
-    if (input * margin + needed <= model.contextTokens) return Effect.succeed({ input, output })
-    return Effect.flatMap(request.tokens.exact(chat), (exact) => {
-      request.record.estimatedInput = exact
-      return exact + needed <= model.contextTokens
-        ? Effect.succeed({ input: exact, output: Math.min(output, model.contextTokens - exact) })
-        : Effect.fail(
-            new RequestError({
-              requestId: request.record.id,
-              reason: {
-                _tag: "ContextTooLong",
-                model: model.alias,
-                tokens: exact + needed,
-                limit: model.contextTokens
-              }
-            })
-          )
-    })
+export const ofChat = (request: Request, model: Model, chat: ChatRequest): Effect.Effect<Size, RequestError> => {
+  const asked = maxOutputTokens(chat)
+  const input = request.tokens.estimate(model.alias, chat)
+  const output = Math.min(asked ?? assumedOutput, model.maxOutputTokens) * (chat.n ?? 1)
+  // Only a limit the caller asked for is held against the context; an assumed one just shrinks.
+  const needed = asked ?? 1
+  request.record.model = model.alias
+  request.record.stream = chat.stream === true
+  request.record.estimatedInput = input
+  if (input * margin + needed <= model.contextTokens) return Effect.succeed({ input, output })
+  return Effect.flatMap(request.restore(request.tokens.exact(chat)), (exact) => {
+    request.record.estimatedInput = exact
+    return exact + needed <= model.contextTokens
+      ? Effect.succeed({ input: exact, output: Math.min(output, model.contextTokens - exact) })
+      : Effect.fail(
+          new RequestError({
+            requestId: request.record.id,
+            reason: {
+              _tag: "ContextTooLong",
+              model: model.alias,
+              tokens: exact + needed,
+              limit: model.contextTokens
+            }
+          })
+        )
   })
+}
 
 /** Size an embedding request. Each input has the context to itself, and the provider checks it, so there is no limit here. */
 export const ofEmbedding = (request: Request, model: Model, embedding: EmbeddingRequest): number => {

@@ -8,6 +8,8 @@ import { Context, Effect } from "effect"
 import type { Scope } from "effect"
 import type { BulkheadError, DeadlineError } from "../domain/errors.ts"
 import type { Deadline } from "./deadline.ts"
+import * as Guard from "./guard.ts"
+import type { EnterUnsafe, Lease } from "./guard.ts"
 
 /** A claim for one place. `tenant`, `priority` and `tokens` (estimated work) are what a fair queue orders by. */
 export interface BulkheadRequest {
@@ -16,6 +18,11 @@ export interface BulkheadRequest {
   readonly tokens: number
   readonly priority: number
   readonly deadline: Deadline
+}
+
+/** A place. `waitedMs` is how long it took to get it. */
+export interface BulkheadPermit extends Lease {
+  readonly waitedMs: number
 }
 
 /** Where a bulkhead stands. */
@@ -29,12 +36,20 @@ export class Bulkhead extends Context.Service<
   Bulkhead,
   {
     /**
-     * One place at `request.key`; the result is the ms it waited.
+     * One place at `request.key`.
      *
      * Fails with `QueueFull`, `QueueTimeout`, or `DeadlineError` when the
      * request's deadline comes before a place does.
      */
-    readonly acquire: (request: BulkheadRequest) => Effect.Effect<number, BulkheadError | DeadlineError, Scope.Scope>
+    readonly acquire: (
+      request: BulkheadRequest
+    ) => Effect.Effect<BulkheadPermit, BulkheadError | DeadlineError, Scope.Scope>
+    /** {@link EnterUnsafe} of the same. */
+    readonly acquireUnsafe: (request: BulkheadRequest) => EnterUnsafe<BulkheadPermit, BulkheadError | DeadlineError>
     readonly state: (key: string) => Effect.Effect<BulkheadState>
   }
 >()("ballast/services/Bulkhead") {}
+
+/** The service from its raw way in and its state. */
+export const make = (service: Pick<Bulkhead["Service"], "acquireUnsafe" | "state">): Bulkhead["Service"] =>
+  Bulkhead.of({ ...service, acquire: (request) => Guard.acquire(service.acquireUnsafe(request)) })

@@ -10,6 +10,8 @@
 import { Context, Effect } from "effect"
 import type { Scope, Stream } from "effect"
 import type { CircuitBreakerError } from "../domain/errors.ts"
+import * as Guard from "./guard.ts"
+import type { EnterUnsafe, Lease } from "./guard.ts"
 
 export type BreakerState = "closed" | "open" | "half-open"
 
@@ -18,7 +20,7 @@ export type BreakerState = "closed" | "open" | "half-open"
  * counts; but a call that succeeded (its first token came) may still `fail`
  * once, when its stream breaks later.
  */
-export interface BreakerLease {
+export interface BreakerLease extends Lease {
   /** The call answered; `firstTokenMs` decides whether it was slow. */
   readonly succeed: (firstTokenMs: number) => void
   /** The call failed in a way that speaks against the provider. `retryAfterMs` is honoured as open time. */
@@ -41,6 +43,8 @@ export class CircuitBreaker extends Context.Service<
   {
     /** Admission to call `key`, or `Open` / `Probing` with the ms until it is worth asking again. */
     readonly acquire: (key: string) => Effect.Effect<BreakerLease, CircuitBreakerError, Scope.Scope>
+    /** {@link EnterUnsafe} of the same. */
+    readonly acquireUnsafe: (key: string) => EnterUnsafe<BreakerLease, CircuitBreakerError>
     readonly state: (key: string) => Effect.Effect<BreakerState>
     /** Open by hand for `forMs`. */
     readonly trip: (key: string, forMs: number) => Effect.Effect<void>
@@ -50,3 +54,7 @@ export class CircuitBreaker extends Context.Service<
     readonly transitions: Stream.Stream<BreakerTransition>
   }
 >()("ballast/services/CircuitBreaker") {}
+
+/** The service from its raw way in and its controls. */
+export const make = (service: Omit<CircuitBreaker["Service"], "acquire">): CircuitBreaker["Service"] =>
+  CircuitBreaker.of({ ...service, acquire: (key) => Guard.acquire(service.acquireUnsafe(key)) })

@@ -4,9 +4,9 @@
  * lease exactly as long as it lasts, streams included, and give it back on
  * success, failure and interruption.
  */
-import { Context, Effect, Scope, Stream } from "effect"
-import type { Fiber } from "effect"
+import { Context, Effect, Exit, Scope, Stream } from "effect"
 import * as LeaseScope from "./lease-scope.ts"
+import type { Lease } from "./lease-scope.ts"
 import { CurrentRecord } from "./request-record.ts"
 
 /**
@@ -32,26 +32,45 @@ export const protectStream =
   <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E | E2, R | Exclude<R2, Scope.Scope>> =>
     Stream.unwrap(Effect.as(acquire, self))
 
+export type { Lease } from "./lease-scope.ts"
+
+/** Makes an effect interruptible again, as far as it was outside of the mask. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /**
- * For layers: register `release` in the fiber's scope and succeed with `lease`.
+ * The raw way into a guard, for layers to implement and for the hot path to use.
  *
- * Gotcha: only to be returned from `Effect.withFiber` inside
- * `Effect.uninterruptible`, right after the synchronous step that took the
- * lease; an interruption between the two would lose it. This costs half of
- * `Effect.acquireRelease`.
+ * Unsafe in two ways: it acts when it is called, not when its result is run,
+ * and nobody but the caller releases the lease. The result is an `Exit` where
+ * the guard could decide at once (in this process's memory), else an effect to
+ * run. Call it in an uninterruptible region; `restore` is for the guard's waits.
  */
-export const held = <A>(
-  fiber: Fiber.Fiber<unknown, unknown>,
-  lease: A,
-  release: () => Effect.Effect<void>
-): Effect.Effect<A> => {
-  // Every `acquire` requires a Scope, so the fiber's context has one.
-  const registered = LeaseScope.add(Context.getUnsafe(fiber.context, Scope.Scope), release)
-  return registered === undefined ? Effect.succeed(lease) : Effect.as(registered, lease)
+export type EnterUnsafe<L extends Lease, E> = (restore: Restore, requestId: string | undefined) => Effect.Effect<L, E>
+
+/** The scoped acquisition that every guard offers, from its raw way in. */
+export const acquire = <L extends Lease, E>(enter: EnterUnsafe<L, E>): Effect.Effect<L, E, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber<L, E, Scope.Scope>((fiber) => {
+      // The result requires a Scope, so the fiber's context has one.
+      const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+      return then(enter(restore, Context.get(fiber.context, CurrentRecord)?.id), (lease) => {
+        const registered = LeaseScope.add(scope, () => lease.release())
+        return registered === undefined ? Effect.succeed(lease) : Effect.as(registered, lease)
+      })
+    })
+  )
+
+/** `Effect.flatMap` that goes straight on where the first effect is already done: no operation for the interpreter. */
+export const then = <A, E, B, E2, R, R2>(
+  self: Effect.Effect<A, E, R>,
+  f: (a: A) => Effect.Effect<B, E2, R2>
+): Effect.Effect<B, E | E2, R | R2> => {
+  if (!Exit.isExit(self)) return Effect.flatMap(self, f)
+  // An Exit is an effect of the same A and E; the guard of isExit forgets them.
+  const exit = self as Exit.Exit<A, E>
+  return Exit.isSuccess(exit) ? f(exit.value) : Exit.failCause(exit.cause)
 }
 
-/** For layers: the id of the fiber's request, as the field that all errors have. Read only where an error is made. */
-export const requestId = (fiber: Fiber.Fiber<unknown, unknown>): { readonly requestId?: string } => {
-  const id = Context.get(fiber.context, CurrentRecord)?.id
-  return id === undefined ? {} : { requestId: id }
-}
+/** The request id as the optional field that all errors have. */
+export const withRequestId = (requestId: string | undefined): { readonly requestId?: string } =>
+  requestId === undefined ? {} : { requestId }

@@ -9,16 +9,21 @@
  * out. Close it with {@link close}, not with `Scope.close`, which knows only
  * of the finalizers.
  */
-import { Context, Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
+
+/** What a guard gave. `release` gives it back at once and never fails; a second time it does nothing. */
+export interface Lease {
+  readonly release: () => void
+}
 
 /** Gives something back. Must not fail; returns an effect for what cannot be done at once. */
-export type Release = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+export type Release = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | void
 
 const releasesKey = Symbol("ballast/services/LeaseScope")
 
 /** A scope with releases. */
 export interface LeaseScope extends Scope.Closeable {
-  readonly [releasesKey]: Array<Release>
+  readonly [releasesKey]: Array<Release | Lease>
 }
 
 /** An open scope. Unsafe, because nobody closes it but its owner. */
@@ -32,8 +37,8 @@ const isLeaseScope = (scope: Scope.Scope): scope is LeaseScope => releasesKey in
  * taking what is to be released.
  */
 export const add = (scope: Scope.Scope, release: Release): Effect.Effect<void> | undefined => {
-  if (!isLeaseScope(scope)) return Scope.addFinalizerExit(scope, release)
-  if (scope.state._tag === "Closed") return release(scope.state.exit)
+  if (!isLeaseScope(scope)) return Scope.addFinalizerExit(scope, (exit) => release(exit) ?? Effect.void)
+  if (scope.state._tag === "Closed") return release(scope.state.exit) ?? undefined
   scope[releasesKey].push(release)
   return undefined
 }
@@ -49,10 +54,13 @@ export const close = (scope: LeaseScope, exit: Exit.Exit<unknown, unknown>): Eff
       )
 }
 
-const releaseAll = (releases: Array<Release>, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
+const releaseAll = (
+  releases: Array<Release | Lease>,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined => {
   for (let release = releases.pop(); release !== undefined; release = releases.pop()) {
-    const effect = release(exit)
-    if (Exit.isExit(effect)) continue
+    const effect = typeof release === "function" ? release(exit) : release.release()
+    if (effect === undefined || Exit.isExit(effect)) continue
     return Effect.ensuring(
       effect,
       Effect.suspend(() => releaseAll(releases, exit) ?? Effect.void)
@@ -68,20 +76,19 @@ export const scoped = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, 
     return Effect.onExit(Effect.provideService(self, Scope.Scope, scope), (exit) => close(scope, exit) ?? Effect.void)
   })
 
+/** {@link add} for a scope of one's own that is known to be open; a lease is held without a closure. */
+export const hold = (scope: LeaseScope, lease: Release | Lease): void => {
+  scope[releasesKey].push(lease)
+}
+
 /**
- * A scope of its own inside the current one: closed at once when `self` fails
- * or is interrupted, with the current one otherwise.
+ * What the owner of a scope inside `parent` does when its work has ended: a
+ * failure closes the scope at once, a success leaves it to be closed with the
+ * parent.
  */
-export const nested = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
-  Effect.withFiber<A, E, R | Scope.Scope>((fiber) => {
-    const scope = makeUnsafe()
-    // The result requires a Scope, so the fiber's context has one.
-    const parent = Context.getUnsafe(fiber.context, Scope.Scope)
-    return Effect.onExit(
-      Effect.provideService(self, Scope.Scope, scope),
-      (exit) =>
-        (Exit.isFailure(exit)
-          ? close(scope, exit)
-          : add(parent, (parentExit) => close(scope, parentExit) ?? Effect.void)) ?? Effect.void
-    )
-  })
+export const leave = (
+  scope: LeaseScope,
+  parent: Scope.Scope,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined =>
+  Exit.isFailure(exit) ? close(scope, exit) : add(parent, (parentExit) => close(scope, parentExit))

@@ -12,6 +12,8 @@ import { Context, Effect } from "effect"
 import type { Scope } from "effect"
 import type { Caller } from "../domain/caller.ts"
 import type { LimitUnit, RateLimitError } from "../domain/errors.ts"
+import * as Guard from "./guard.ts"
+import type { EnterUnsafe, Lease } from "./guard.ts"
 
 /** Where one dimension stands after the reservation; what the `RateLimit` headers say. */
 export interface LimitState {
@@ -25,11 +27,15 @@ export interface LimitState {
   readonly resetMs: number
 }
 
-/** A charge that was taken. */
-export interface Reservation {
+/** A charge that was taken. Releasing it before it is settled gives all of it back. */
+export interface Reservation extends Lease {
   readonly states: ReadonlyArray<LimitState>
-  /** Replace the estimate by what was used. Once; later calls change nothing. The request itself stays counted. */
-  readonly settle: (tokens: number) => Effect.Effect<void>
+  /**
+   * Replace the estimate by what was used. Once; later calls change nothing.
+   * The request itself stays counted. Nobody waits for it: a store that is far
+   * away is told in the background.
+   */
+  readonly settle: (tokens: number) => void
 }
 
 export class RateLimiter extends Context.Service<
@@ -42,5 +48,11 @@ export class RateLimiter extends Context.Service<
      * waiting cannot help). Closing the scope before `settle` gives all back.
      */
     readonly reserve: (caller: Caller, tokens: number) => Effect.Effect<Reservation, RateLimitError, Scope.Scope>
+    /** {@link EnterUnsafe} of the same. */
+    readonly reserveUnsafe: (caller: Caller, tokens: number) => EnterUnsafe<Reservation, RateLimitError>
   }
 >()("ballast/services/RateLimiter") {}
+
+/** The service from its raw way in. */
+export const make = (reserveUnsafe: RateLimiter["Service"]["reserveUnsafe"]): RateLimiter["Service"] =>
+  RateLimiter.of({ reserveUnsafe, reserve: (caller, tokens) => Guard.acquire(reserveUnsafe(caller, tokens)) })

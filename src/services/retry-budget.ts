@@ -7,17 +7,32 @@
  */
 import { Context, Effect } from "effect"
 import type { Scope } from "effect"
+import * as Guard from "./guard.ts"
+import type { EnterUnsafe, Lease } from "./guard.ts"
+
+/** The answer to a request for an extra call; `release` has nothing to do where it was not granted. */
+export interface Draw extends Lease {
+  readonly granted: boolean
+}
 
 export class RetryBudget extends Context.Service<
   RetryBudget,
   {
     /** Count a first call as in flight until the scope closes. */
-    readonly enter: Effect.Effect<void, never, Scope.Scope>
-    /** Draw one extra call, in flight until the scope closes; `false` when the budget does not allow it. */
-    readonly draw: Effect.Effect<boolean, never, Scope.Scope>
+    readonly enter: Effect.Effect<Lease, never, Scope.Scope>
+    /** {@link EnterUnsafe} of the same. */
+    readonly enterUnsafe: EnterUnsafe<Lease, never>
+    /** Draw one extra call, in flight until the scope closes, if the budget allows it. */
+    readonly draw: Effect.Effect<Draw, never, Scope.Scope>
+    /** {@link EnterUnsafe} of the same. */
+    readonly drawUnsafe: EnterUnsafe<Draw, never>
     /** Pay in after a call that succeeded. */
     readonly deposit: Effect.Effect<void>
     /** Extra calls that could be drawn now. */
     readonly available: Effect.Effect<number>
   }
 >()("ballast/services/RetryBudget") {}
+
+/** The service from its raw ways in and the rest. */
+export const make = (service: Omit<RetryBudget["Service"], "enter" | "draw">): RetryBudget["Service"] =>
+  RetryBudget.of({ ...service, enter: Guard.acquire(service.enterUnsafe), draw: Guard.acquire(service.drawUnsafe) })

@@ -26,7 +26,7 @@ const spend = (who: Caller.Caller, tokens = 0) =>
   Effect.gen(function* () {
     const limiter = yield* RateLimiter
     const reservation = yield* limiter.reserve(who, tokens)
-    yield* reservation.settle(tokens)
+    reservation.settle(tokens)
     return reservation
   }).pipe(Effect.scoped)
 
@@ -193,12 +193,12 @@ export const suite = (name: string, layer: (limits: RateLimits) => Layer.Layer<R
       Effect.gen(function* () {
         const limiter = yield* RateLimiter
         const less = yield* limiter.reserve(caller, 800)
-        yield* less.settle(300)
-        yield* less.settle(0)
+        less.settle(300)
+        less.settle(0)
         const [state] = (yield* spend(caller, 0)).states
         assert.strictEqual(state?.remaining, 700)
         const more = yield* limiter.reserve(caller, 100)
-        yield* more.settle(900)
+        more.settle(900)
         // 200 beyond the limit: in debt until they are refilled.
         assert.approximately((yield* exceeded(spend(caller, 1))).retryAfterMs, 12_060, 0.1)
       })
@@ -240,7 +240,7 @@ export const suite = (name: string, layer: (limits: RateLimits) => Layer.Layer<R
         yield* TestClock.adjust("10 minutes")
         // Others come and go, so that anything forgettable is forgotten.
         for (let i = 0; i < 50; i++) yield* spend(Caller.make("other", { user: `u${i}` }), 1)
-        yield* reservation.settle(110)
+        reservation.settle(110)
         assert.approximately((yield* exceeded(spend(caller, 1))).retryAfterMs, 600, 0.1)
       })
     )

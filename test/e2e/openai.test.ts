@@ -6,7 +6,7 @@ import { makeParseableResponseFormat } from "openai/lib/parser"
 import type { ChatCompletionCreateParamsNonStreaming, ChatCompletionMessageParam } from "openai/resources"
 import * as Upstream from "../support/scripted-upstream.ts"
 import * as Answers from "../support/upstream-answers.ts"
-import { before, boot, bootBeforeSim, openaiClient, rejection, until } from "../support/server.ts"
+import { before, boot, bootBeforeSim, chunksOf, openaiClient, rejection, until } from "../support/server.ts"
 
 const messages: Array<ChatCompletionMessageParam> = [{ role: "user", content: "Hello" }]
 const ask = { model: "chat", messages }
@@ -32,7 +32,6 @@ describe("chat", () => {
       assert.strictEqual(data.choices[0]?.finish_reason, "stop")
       assert.strictEqual(data.usage?.total_tokens, data.usage!.prompt_tokens + data.usage!.completion_tokens)
       assert.match(request_id ?? "", /^req_[0-9a-f]{24}$/)
-      assert.strictEqual(data._request_id, request_id)
       assert.strictEqual(response.headers.get("x-llm-attempts"), "1")
     })
   )
@@ -52,9 +51,7 @@ describe("chat", () => {
     Effect.gen(function* () {
       const openai = openaiClient(yield* bootBeforeSim())
       const whole = yield* Effect.promise(() => openai.chat.completions.create(ask))
-      const chunks = yield* Effect.promise(async () =>
-        Array.fromAsync(await openai.chat.completions.create({ ...ask, stream: true }))
-      )
+      const chunks = yield* chunksOf(() => openai.chat.completions.create({ ...ask, stream: true }))
       assert.strictEqual(
         chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""),
         whole.choices[0]?.message.content
@@ -70,15 +67,13 @@ describe("chat", () => {
         Answers.stream(call, [Answers.chunk({ content: "hi" }), Answers.chunk({}, "stop"), Answers.usageChunk])
       )
       const openai = openaiClient(yield* boot({ config: before(upstream.origin) }))
-      const chunksOf = (options: object) =>
-        Effect.promise(async () =>
-          Array.fromAsync(await openai.chat.completions.create({ ...ask, ...options, stream: true }))
-        )
-      const told = yield* chunksOf({ stream_options: { include_usage: true } })
+      const streamed = (options: object) =>
+        chunksOf(() => openai.chat.completions.create({ ...ask, ...options, stream: true }))
+      const told = yield* streamed({ stream_options: { include_usage: true } })
       assert.deepStrictEqual(told.at(-1)?.choices, [])
       assert.strictEqual(told.at(-1)?.usage?.total_tokens, 12)
       for (const options of [{}, { stream_options: { include_usage: false } }, { stream_options: null }]) {
-        const untold = yield* chunksOf(options)
+        const untold = yield* streamed(options)
         assert.deepStrictEqual(
           untold.map(({ choices }) => choices[0]?.delta),
           [{ content: "hi" }, {}]
@@ -100,18 +95,25 @@ describe("chat", () => {
           {
             role: "user",
             content: [
-              { type: "text", text: "Grüße, 世界 \u2028 \"quoted\"" },
+              { type: "text", text: 'Grüße, 世界 \u2028 "quoted"' },
               { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" } },
               { type: "input_audio", input_audio: { data: "UklGRg==", format: "wav" } }
             ]
           },
-          { role: "assistant", content: null, tool_calls: [{ id: "c", type: "function", function: { name: "look", arguments: "{}" } }] },
+          {
+            role: "assistant",
+            content: null,
+            tool_calls: [{ id: "c", type: "function", function: { name: "look", arguments: "{}" } }]
+          },
           { role: "tool", tool_call_id: "c", content: "done" }
         ],
         tools,
         tool_choice: { type: "function", function: { name: "look" } },
         parallel_tool_calls: false,
-        response_format: { type: "json_schema", json_schema: { name: "answer", strict: true, schema: { type: "object" } } },
+        response_format: {
+          type: "json_schema",
+          json_schema: { name: "answer", strict: true, schema: { type: "object" } }
+        },
         logit_bias: { 50256: -100 },
         seed: 12_345_678_901,
         metadata: { model: "not the model" },
@@ -127,7 +129,11 @@ describe("chat", () => {
 
   it.live("gives unknown fields of an answer back as they came", () =>
     Effect.gen(function* () {
-      const answer = { ...Answers.completion({ content: "x", reasoning_content: "hm" }), system_fingerprint: "fp", vendor: [1] }
+      const answer = {
+        ...Answers.completion({ content: "x", reasoning_content: "hm" }),
+        system_fingerprint: "fp",
+        vendor: [1]
+      }
       const upstream = yield* Upstream.start((call) => Answers.json(call, answer))
       const openai = openaiClient(yield* boot({ config: before(upstream.origin) }))
       const { _request_id, ...body } = yield* Effect.promise(() => openai.chat.completions.create(ask))
@@ -221,6 +227,8 @@ describe("embeddings and models", () => {
   )
 })
 
+const abortController = () => new AbortController()
+
 describe("a client that leaves", () => {
   for (const [name, sim] of [
     ["before the first token", { ttftMs: 60_000 }],
@@ -230,8 +238,8 @@ describe("a client that leaves", () => {
       Effect.gen(function* () {
         const server = yield* bootBeforeSim()
         const openai = openaiClient(server)
-        const controller = new AbortController()
-        const running = () => Effect.runSync(server.sim.control.stats).running
+        const controller = abortController()
+        const running = Effect.map(server.sim.control.stats, (stats) => stats.running)
         const reading = rejection(async () => {
           const stream = await openai.chat.completions.create(
             { ...ask, stream: true, sim } as typeof ask & { stream: true },

@@ -56,6 +56,8 @@ export const open = (url: string, ask: Ask = {}): Effect.Effect<Call, never, Sco
 export const send = (url: string, ask: Ask = {}): Effect.Effect<Answer> =>
   Effect.scoped(Effect.flatMap(open(url, ask), (call) => call.end))
 
+const codeOf = (cause: Error) => ("code" in cause ? String(cause.code) : cause.message)
+
 const begin = (url: string, ask: Ask): Call => {
   const body = bodyOf(ask.body)
   let response: IncomingMessage | undefined
@@ -73,7 +75,13 @@ const begin = (url: string, ask: Ask): Call => {
     }
     look()
   }
-  const answer = (): Answer => ({ status: response?.statusCode, headers: response?.headers ?? {}, text, error, endedAt })
+  const answer = (): Answer => ({
+    status: response?.statusCode,
+    headers: response?.headers ?? {},
+    text,
+    error,
+    endedAt
+  })
   const when = (ok: () => boolean): Effect.Effect<Answer> =>
     Effect.callback((resume) => {
       const wait = () => {
@@ -85,7 +93,6 @@ const begin = (url: string, ask: Ask): Call => {
       wait()
       return Effect.sync(() => waits.delete(wait))
     })
-  const codeOf = (cause: Error) => ("code" in cause ? String(cause.code) : cause.message)
   const outgoing = request(`${url}${ask.path ?? "/v1/chat/completions"}`, {
     method: ask.method ?? (body === undefined ? "GET" : "POST"),
     agent: ask.agent ?? false,

@@ -56,7 +56,7 @@ export interface Booted {
   readonly admin: string
   readonly config: ResolvedConfig
   /** Requests being handled now. */
-  readonly active: () => number
+  readonly active: Effect.Effect<number>
 }
 
 /** Start the server; it drains (at once, unless `config.server.drainMs` says otherwise) and stops with the scope. */
@@ -77,7 +77,7 @@ export const boot = (options: Options = {}): Effect.Effect<Booted, never, Scope.
       url: `http://${running.api.host}:${running.api.port}`,
       admin: `http://${running.admin.host}:${running.admin.port}`,
       config,
-      active: running.active
+      active: Effect.sync(running.active)
     }
   }).pipe(Effect.orDie)
 
@@ -118,15 +118,23 @@ export const rejection = (promise: () => PromiseLike<unknown>): Effect.Effect<un
     (outcome) => (outcome === undefined ? Effect.die("not rejected") : Effect.succeed(outcome.error))
   )
 
+/** Everything a stream of a client gives, to its end. */
+export const chunksOf = <A>(open: () => PromiseLike<AsyncIterable<A>>): Effect.Effect<ReadonlyArray<A>> =>
+  Effect.promise(async () => {
+    const chunks: Array<A> = []
+    for await (const chunk of await open()) chunks.push(chunk)
+    return chunks
+  })
+
 /** Asks `read` again and again until `holds`; what was read then, and after how many ms. For states no event tells of. */
 export const until = <A>(
-  read: () => A,
+  read: Effect.Effect<A>,
   holds: (value: A) => boolean
 ): Effect.Effect<{ readonly value: A; readonly afterMs: number }> =>
   Effect.gen(function* () {
     const began = performance.now()
     for (;;) {
-      const value = read()
+      const value = yield* read
       if (holds(value)) return { value, afterMs: performance.now() - began }
       if (performance.now() - began > 5_000) return yield* Effect.die("waited 5 s in vain")
       yield* Effect.sleep(1)

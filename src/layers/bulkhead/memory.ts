@@ -12,31 +12,31 @@
  * never forgotten.
  */
 import { Effect, Layer, Random } from "effect"
-import type { Fiber } from "effect"
 import { BulkheadError, DeadlineError } from "../../domain/errors.ts"
 import type { BulkheadPolicy } from "../../domain/policy.ts"
 import { Bulkhead } from "../../services/bulkhead.ts"
-import type { BulkheadRequest } from "../../services/bulkhead.ts"
+import * as BulkheadPort from "../../services/bulkhead.ts"
+import type { BulkheadPermit, BulkheadRequest } from "../../services/bulkhead.ts"
 import * as Guard from "../../services/guard.ts"
 import { Timers } from "../../services/timers.ts"
 import type { Timer } from "../../services/timers.ts"
 import * as WaitQueue from "./wait-queue.ts"
 
-type AnyFiber = Fiber.Fiber<unknown, unknown>
+/** What a wait ends with: the ms it took, or why it was in vain. */
+type Waited = Effect.Effect<number, BulkheadError | DeadlineError>
 
 /** A claim in the queue. `granted` means that it owns a place, awake or not. */
 interface Waiter extends WaitQueue.Node<Waiter> {
   readonly request: BulkheadRequest
-  readonly fiber: AnyFiber
+  readonly requestId: string | undefined
   readonly since: number
   status: "waiting" | "granted" | "gone"
   timer: Timer | undefined
-  wake: ((result: Effect.Effect<number, BulkheadError | DeadlineError>) => void) | undefined
+  /** Hands the result over; set once the waiter listens. */
+  wake: ((result: Waited) => void) | undefined
   /** Set when the result came before the waiter had begun to listen. */
-  result: Effect.Effect<number, BulkheadError | DeadlineError> | undefined
+  result: Waited | undefined
 }
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 interface Cell {
   readonly policy: BulkheadPolicy
@@ -44,9 +44,9 @@ interface Cell {
   inFlight: number
 }
 
-const tooLate = (fiber: AnyFiber, request: BulkheadRequest): DeadlineError =>
+const tooLate = (requestId: string | undefined, request: BulkheadRequest): DeadlineError =>
   new DeadlineError({
-    ...Guard.requestId(fiber),
+    ...Guard.withRequestId(requestId),
     reason: { _tag: "Exceeded", stage: "queue", budgetMs: request.deadline.budgetMs }
   })
 
@@ -62,16 +62,15 @@ const release = (cell: Cell, now: number): void => {
     }
     // Its timer is about to ring; the place must not be lost on it.
     waiter.status = "gone"
-    finish(waiter, Effect.fail(tooLate(waiter.fiber, waiter.request)))
+    finish(waiter, Effect.fail(tooLate(waiter.requestId, waiter.request)))
     waiter = WaitQueue.shift(cell.queue)
   }
   cell.inFlight--
 }
 
-/** Wake the waiter in its own dispatcher's turn: waking it here would run it inside the finalizer that released. */
-const finish = (waiter: Waiter, result: Effect.Effect<number, BulkheadError | DeadlineError>): void => {
+const finish = (waiter: Waiter, result: Waited): void => {
   waiter.result = result
-  if (waiter.wake !== undefined) waiter.fiber.currentDispatcher.scheduleTask(() => waiter.wake?.(result), 0)
+  waiter.wake?.(result)
 }
 
 /** The waiter will not use its place in the queue, or the one it was given. */
@@ -96,6 +95,7 @@ export const make = Effect.fnUntraced(function* (
   overrides: Readonly<Record<string, Partial<BulkheadPolicy>>> = {}
 ) {
   const timers = yield* Timers
+  const random = yield* Random.Random
   const cells = new Map<string, Cell>()
 
   const cellOf = (key: string): Cell => {
@@ -108,37 +108,54 @@ export const make = Effect.fnUntraced(function* (
     return cell
   }
 
-  const retryAfterMs = (fiber: AnyFiber, cell: Cell): number =>
-    cell.policy.maxWaitMs * (0.5 + fiber.getRef(Random.Random).nextDoubleUnsafe())
+  const retryAfterMs = (cell: Cell): number => cell.policy.maxWaitMs * (0.5 + random.nextDoubleUnsafe())
 
   const expire = (cell: Cell, waiter: Waiter): void => {
     if (waiter.status !== "waiting") return
     const now = timers.now()
     abandon(cell, waiter, now)
-    const { fiber, request, since } = waiter
+    const { request, requestId, since } = waiter
     finish(
       waiter,
       Effect.fail(
         now >= request.deadline.atMs
-          ? tooLate(fiber, request)
+          ? tooLate(requestId, request)
           : new BulkheadError({
-              ...Guard.requestId(fiber),
+              ...Guard.withRequestId(requestId),
               reason: {
                 _tag: "QueueTimeout",
                 key: request.key,
                 waitedMs: now - since,
-                retryAfterMs: retryAfterMs(fiber, cell)
+                retryAfterMs: retryAfterMs(cell)
               }
             })
       )
     )
   }
 
-  /** Only inside an uninterruptible region: `restore` makes the wait itself interruptible, what follows it is not. */
-  const queued = (fiber: AnyFiber, cell: Cell, request: BulkheadRequest, now: number, restore: Restore) => {
+  /** A permit that goes to the next waiter, once, when it is released. */
+  const permit = (cell: Cell, waitedMs: number): BulkheadPermit => {
+    let held = true
+    return {
+      waitedMs,
+      release: () => {
+        if (!held) return
+        held = false
+        release(cell, timers.now())
+      }
+    }
+  }
+
+  const queued = (
+    cell: Cell,
+    request: BulkheadRequest,
+    now: number,
+    restore: Guard.Restore,
+    requestId: string | undefined
+  ): Effect.Effect<BulkheadPermit, BulkheadError | DeadlineError> => {
     const waiter: Waiter = {
       request,
-      fiber,
+      requestId,
       since: now,
       status: "waiting",
       timer: undefined,
@@ -150,48 +167,46 @@ export const make = Effect.fnUntraced(function* (
     WaitQueue.push(cell.queue, waiter)
     waiter.timer = timers.make(() => expire(cell, waiter))
     waiter.timer.arm(Math.min(request.deadline.atMs, now + cell.policy.maxWaitMs))
-    const wait = Effect.callback<number, BulkheadError | DeadlineError>((resume) => {
-      if (waiter.result === undefined) waiter.wake = resume
-      else resume(waiter.result)
-    })
+    const wait = Effect.withFiber<number, BulkheadError | DeadlineError>((fiber) =>
+      Effect.callback((resume) => {
+        if (waiter.result !== undefined) {
+          resume(waiter.result)
+          return
+        }
+        // In its own dispatcher's turn: here it would run inside the finalizer that released.
+        waiter.wake = (result) => fiber.currentDispatcher.scheduleTask(() => resume(result), 0)
+      })
+    )
     return Effect.matchCauseEffect(restore(wait), {
       onFailure: (cause) => {
         abandon(cell, waiter, timers.now())
         return Effect.failCause(cause)
       },
-      onSuccess: (waitedMs) =>
-        Guard.held(fiber, waitedMs, () => {
-          release(cell, timers.now())
-          return Effect.void
-        })
+      onSuccess: (waitedMs) => Effect.succeed(permit(cell, waitedMs))
     })
   }
 
-  const acquire = (request: BulkheadRequest): Effect.Effect<number, BulkheadError | DeadlineError> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber<number, BulkheadError | DeadlineError>((fiber) => {
-        const cell = cellOf(request.key)
-        const now = timers.now()
-        if (request.deadline.atMs <= now) return Effect.fail(tooLate(fiber, request))
-        if (cell.inFlight < cell.policy.maxInFlight) {
-          cell.inFlight++
-          return Guard.held(fiber, 0, () => {
-            release(cell, timers.now())
-            return Effect.void
-          })
-        }
-        if (cell.queue.size < cell.policy.maxQueue) return queued(fiber, cell, request, now, restore)
-        return Effect.fail(
-          new BulkheadError({
-            ...Guard.requestId(fiber),
-            reason: { _tag: "QueueFull", key: request.key, retryAfterMs: retryAfterMs(fiber, cell) }
-          })
-        )
-      })
-    )
+  const acquireUnsafe =
+    (request: BulkheadRequest): Guard.EnterUnsafe<BulkheadPermit, BulkheadError | DeadlineError> =>
+    (restore, requestId) => {
+      const cell = cellOf(request.key)
+      const now = timers.now()
+      if (request.deadline.atMs <= now) return Effect.fail(tooLate(requestId, request))
+      if (cell.inFlight < cell.policy.maxInFlight) {
+        cell.inFlight++
+        return Effect.succeed(permit(cell, 0))
+      }
+      if (cell.queue.size < cell.policy.maxQueue) return queued(cell, request, now, restore, requestId)
+      return Effect.fail(
+        new BulkheadError({
+          ...Guard.withRequestId(requestId),
+          reason: { _tag: "QueueFull", key: request.key, retryAfterMs: retryAfterMs(cell) }
+        })
+      )
+    }
 
-  return Bulkhead.of({
-    acquire,
+  return BulkheadPort.make({
+    acquireUnsafe,
     state: (key) =>
       Effect.sync(() => {
         const cell = cellOf(key)

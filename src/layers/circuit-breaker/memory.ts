@@ -16,10 +16,10 @@
  * never forgotten.
  */
 import { Clock, Effect, Layer, PubSub, Random, Stream } from "effect"
-import type { Fiber } from "effect"
 import { CircuitBreakerError } from "../../domain/errors.ts"
 import type { BreakerPolicy } from "../../domain/policy.ts"
 import { CircuitBreaker } from "../../services/circuit-breaker.ts"
+import * as CircuitBreakerPort from "../../services/circuit-breaker.ts"
 import type { BreakerLease, BreakerState, BreakerTransition } from "../../services/circuit-breaker.ts"
 import * as Guard from "../../services/guard.ts"
 import { Window } from "./window.ts"
@@ -155,49 +155,43 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
         if (probe && slow) probed(cell, now(), true)
         else if (probe) cell.probing--
         else if (slow) count(cell, now(), false, true)
+      },
+      release: () => {
+        // Without a verdict so far there is none; a probe gives its place to another.
+        if (probe && verdict === "none" && cell.generation === generation) {
+          verdict = "final"
+          cell.probing--
+        }
       }
     }
   }
 
-  const refuse = (fiber: Fiber.Fiber<unknown, unknown>, cell: Cell, tag: "Open" | "Probing", afterMs: number) =>
+  const refuse = (requestId: string | undefined, cell: Cell, tag: "Open" | "Probing", afterMs: number) =>
     Effect.fail(
       new CircuitBreakerError({
-        ...Guard.requestId(fiber),
+        ...Guard.withRequestId(requestId),
         reason: { _tag: tag, key: cell.key, retryAfterMs: Math.min(afterMs, maxAdviceMs) }
       })
     )
 
-  /** Only inside an uninterruptible region. */
-  const probe = (fiber: Fiber.Fiber<unknown, unknown>, cell: Cell): Effect.Effect<BreakerLease> => {
-    cell.probing++
-    const lease = leaseOf(cell)
-    return Guard.held(fiber, lease, () => {
-      // Without a verdict so far, that is no verdict.
-      lease.cutShort(0)
-      return Effect.void
-    })
-  }
+  const acquireUnsafe =
+    (key: string) =>
+    (_restore: Guard.Restore, requestId: string | undefined): Effect.Effect<BreakerLease, CircuitBreakerError> => {
+      const cell = cellOf(key)
+      if (cell.state === "closed") return Effect.succeed(leaseOf(cell))
+      const at = now()
+      advance(cell, at)
+      if (cell.state === "open") return refuse(requestId, cell, "Open", cell.openUntil - at)
+      if (cell.probing + cell.answered < policy.probes) {
+        cell.probing++
+        return Effect.succeed(leaseOf(cell))
+      }
+      // By then a probe has answered, or is too slow to count for much.
+      return refuse(requestId, cell, "Probing", Math.min(policy.openMs, policy.slowMs))
+    }
 
-  const acquireSlow = (cell: Cell): Effect.Effect<BreakerLease, CircuitBreakerError> =>
-    Effect.uninterruptible(
-      Effect.withFiber<BreakerLease, CircuitBreakerError>((fiber) => {
-        const at = now()
-        advance(cell, at)
-        if (cell.state === "closed") return Effect.succeed(leaseOf(cell))
-        if (cell.state === "open") return refuse(fiber, cell, "Open", cell.openUntil - at)
-        if (cell.probing + cell.answered < policy.probes) return probe(fiber, cell)
-        // By then a probe has answered, or is too slow to count for much.
-        return refuse(fiber, cell, "Probing", Math.min(policy.openMs, policy.slowMs))
-      })
-    )
-
-  return CircuitBreaker.of({
-    // A closed breaker's lease holds nothing that could be lost, so it needs neither finalizer nor mask.
-    acquire: (key) =>
-      Effect.suspend(() => {
-        const cell = cellOf(key)
-        return cell.state === "closed" ? Effect.succeed(leaseOf(cell)) : acquireSlow(cell)
-      }),
+  return CircuitBreakerPort.make({
+    acquireUnsafe,
     state: (key) =>
       Effect.sync(() => {
         const cell = cellOf(key)

@@ -17,13 +17,13 @@
  * limits are multiplied, which makes each charge smaller on the same bucket.
  */
 import { Clock, Effect, Layer } from "effect"
-import type { Fiber } from "effect"
 import type { Caller, Plan } from "../../domain/caller.ts"
 import { RateLimitError } from "../../domain/errors.ts"
 import type { LimitUnit } from "../../domain/errors.ts"
 import type { Limit, RateLimits } from "../../domain/policy.ts"
 import * as Guard from "../../services/guard.ts"
 import { RateLimiter } from "../../services/rate-limiter.ts"
+import * as RateLimiterPort from "../../services/rate-limiter.ts"
 import type { LimitState, Reservation } from "../../services/rate-limiter.ts"
 import { Buckets } from "./buckets.ts"
 import type { Bucket } from "./buckets.ts"
@@ -85,18 +85,24 @@ const stateOf = (rule: Rule, unit: LimitUnit, { costMs, limit }: Gauge, fullAt: 
 }
 
 /** The charges of one request; settled or given back, whichever comes first. */
-class Held {
+class Held implements Reservation {
   open = true
+  readonly states: ReadonlyArray<LimitState>
   private readonly charges: ReadonlyArray<Charge>
   private readonly tokens: number
+  private readonly now: () => number
 
-  constructor(charges: ReadonlyArray<Charge>, tokens: number) {
+  constructor(states: ReadonlyArray<LimitState>, charges: ReadonlyArray<Charge>, tokens: number, now: () => number) {
+    this.states = states
     this.charges = charges
     this.tokens = tokens
+    this.now = now
   }
 
-  settle(used: number, now: number): void {
+  settle(tokens: number): void {
     if (!this.open) return
+    const used = tokens > 0 ? tokens : 0
+    const now = this.now()
     this.open = false
     const more = used - this.tokens
     for (const { bucket, rule } of this.charges) {
@@ -108,7 +114,7 @@ class Held {
     }
   }
 
-  refund(): void {
+  release(): void {
     if (!this.open) return
     this.open = false
     for (const { bucket, rule } of this.charges) {
@@ -139,7 +145,7 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits) {
   const buckets = new Buckets()
 
   const refuse = (
-    fiber: Fiber.Fiber<unknown, unknown>,
+    requestId: string | undefined,
     charges: ReadonlyArray<Charge>,
     tokens: number,
     at: number
@@ -158,7 +164,7 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits) {
     const { asked, gauge, rule, unit, wait } = worst!
     const where = { dimension: rule.dimension, unit, limit: gauge.limit }
     return new RateLimitError({
-      ...Guard.requestId(fiber),
+      ...Guard.withRequestId(requestId),
       reason:
         wait === Infinity
           ? { _tag: "NeverFits", ...where, asked }
@@ -166,48 +172,42 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits) {
     })
   }
 
-  const reserve = (caller: Caller, estimate: number): Effect.Effect<Reservation, RateLimitError> =>
-    Effect.uninterruptible(
-      Effect.withFiber<Reservation, RateLimitError>((fiber) => {
-        const at = now()
-        const tokens = estimate > 0 ? estimate : 0
-        const charges: Array<Charge> = []
-        buckets.sweep(at)
-        let fits = true
-        for (const rule of rules[caller.plan]) {
-          const bucket = buckets.of(rule.dimension, caller)
-          if (bucket === undefined) continue
-          charges.push({ bucket, rule })
-          if (rule.requests !== undefined && waitMs(rule.requests, 1, bucket.requestsFullAt, at) > 0) fits = false
-          if (rule.tokens !== undefined && waitMs(rule.tokens, tokens, bucket.tokensFullAt, at) > 0) fits = false
-        }
-        if (!fits) return Effect.fail(refuse(fiber, charges, tokens, at))
+  const reserveUnsafe =
+    (caller: Caller, estimate: number) =>
+    (_restore: Guard.Restore, requestId: string | undefined): Effect.Effect<Reservation, RateLimitError> => {
+      const at = now()
+      const tokens = estimate > 0 ? estimate : 0
+      const charges: Array<Charge> = []
+      buckets.sweep(at)
+      let fits = true
+      for (const rule of rules[caller.plan]) {
+        const bucket = buckets.of(rule.dimension, caller)
+        if (bucket === undefined) continue
+        charges.push({ bucket, rule })
+        if (rule.requests !== undefined && waitMs(rule.requests, 1, bucket.requestsFullAt, at) > 0) fits = false
+        if (rule.tokens !== undefined && waitMs(rule.tokens, tokens, bucket.tokensFullAt, at) > 0) fits = false
+      }
+      if (!fits) return Effect.fail(refuse(requestId, charges, tokens, at))
 
-        const states: Array<LimitState> = []
-        for (const { bucket, rule } of charges) {
-          bucket.held++
-          if (rule.requests !== undefined) {
-            bucket.requestsFullAt = Math.max(bucket.requestsFullAt, at) + rule.requests.costMs
-            states.push(stateOf(rule, "requests", rule.requests, bucket.requestsFullAt, at))
-          }
-          if (rule.tokens !== undefined) {
-            bucket.tokensFullAt = Math.max(bucket.tokensFullAt, at) + tokens * rule.tokens.costMs
-            states.push(stateOf(rule, "tokens", rule.tokens, bucket.tokensFullAt, at))
-          }
+      const states: Array<LimitState> = []
+      for (const { bucket, rule } of charges) {
+        bucket.held++
+        if (rule.requests !== undefined) {
+          bucket.requestsFullAt = Math.max(bucket.requestsFullAt, at) + rule.requests.costMs
+          states.push(stateOf(rule, "requests", rule.requests, bucket.requestsFullAt, at))
         }
-        const held = new Held(charges, tokens)
-        const reservation: Reservation = {
-          states,
-          settle: (used) => Effect.sync(() => held.settle(used > 0 ? used : 0, now()))
+        if (rule.tokens !== undefined) {
+          bucket.tokensFullAt = Math.max(bucket.tokensFullAt, at) + tokens * rule.tokens.costMs
+          states.push(stateOf(rule, "tokens", rule.tokens, bucket.tokensFullAt, at))
         }
-        return Guard.held(fiber, reservation, () => {
-          held.refund()
-          return Effect.void
-        })
-      })
-    )
+      }
+      return Effect.succeed(new Held(states, charges, tokens, now))
+    }
 
-  return { service: RateLimiter.of({ reserve }), size: () => buckets.size }
+  return {
+    service: RateLimiterPort.make(reserveUnsafe),
+    size: () => buckets.size
+  }
 })
 
 /** Limits kept in this process alone. */

@@ -12,10 +12,10 @@
  * call; then it grants the fraction by chance, and the fleet gets the sum.
  */
 import { Effect, Layer, Random } from "effect"
-import type { Fiber } from "effect"
+import type { Context } from "effect"
 import type { RetryPolicyValues } from "../../domain/policy.ts"
-import * as Guard from "../../services/guard.ts"
 import { RetryBudget } from "../../services/retry-budget.ts"
+import * as RetryBudgetPort from "../../services/retry-budget.ts"
 
 /** Tenths are not exact in binary: ten deposits of 0.1 must pay for one call. */
 const tolerance = 1e-9
@@ -25,40 +25,38 @@ export interface RetryBudgetOptions {
   readonly processes?: number | undefined
 }
 
-export const make = (policy: RetryPolicyValues, options?: RetryBudgetOptions): RetryBudget["Service"] => {
+export const make = (
+  policy: RetryPolicyValues,
+  random: Context.Service.Shape<typeof Random.Random>,
+  options?: RetryBudgetOptions
+): RetryBudget["Service"] => {
   const floor = policy.budgetMinConcurrent / Math.max(1, options?.processes ?? 1)
   let saved = policy.budgetMax
   let first = 0
   let extra = 0
 
-  const leave = () => {
-    first--
-    return Effect.void
-  }
-  const leaveExtra = () => {
-    extra--
-    return Effect.void
-  }
+  const leave = once(() => first--)
+  const leaveExtra = once(() => extra--)
 
   /** Whether one more extra call keeps the cap. `chance` is 0 to 1 and decides about the fraction of the floor. */
   const underCap = (chance: number): boolean =>
     extra + 1 <= policy.budgetConcurrent * (first + extra + 1) + tolerance || extra + chance < floor - tolerance
 
-  const drawIn = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<boolean> => {
-    if (saved + tolerance < 1 || !underCap(fiber.getRef(Random.Random).nextDoubleUnsafe())) return Effect.succeed(false)
-    saved--
-    extra++
-    return Guard.held(fiber, true, leaveExtra)
+  const enterUnsafe = () => {
+    first++
+    return Effect.succeed({ release: leave() })
   }
 
-  return RetryBudget.of({
-    enter: Effect.uninterruptible(
-      Effect.withFiber((fiber) => {
-        first++
-        return Guard.held(fiber, undefined, leave)
-      })
-    ),
-    draw: Effect.uninterruptible(Effect.withFiber(drawIn)),
+  const drawUnsafe = () => {
+    if (saved + tolerance < 1 || !underCap(random.nextDoubleUnsafe())) return notGranted
+    saved--
+    extra++
+    return Effect.succeed({ granted: true, release: leaveExtra() })
+  }
+
+  return RetryBudgetPort.make({
+    enterUnsafe,
+    drawUnsafe,
     deposit: Effect.sync(() => {
       saved = Math.min(policy.budgetMax, saved + policy.budgetRatio)
     }),
@@ -71,6 +69,21 @@ export const make = (policy: RetryPolicyValues, options?: RetryBudgetOptions): R
   })
 }
 
+const notGranted = Effect.succeed({ granted: false, release: () => {} })
+
+/** A release for each lease, which acts only the first time. */
+const once = (leave: () => void) => () => {
+  let held = true
+  return () => {
+    if (!held) return
+    held = false
+    leave()
+  }
+}
+
 /** {@link make} as a layer. */
 export const layer = (policy: RetryPolicyValues, options?: RetryBudgetOptions): Layer.Layer<RetryBudget> =>
-  Layer.sync(RetryBudget, () => make(policy, options))
+  Layer.effect(
+    RetryBudget,
+    Effect.map(Random.Random, (random) => make(policy, random, options))
+  )

@@ -67,7 +67,9 @@ export const run = (scenario: Scenario.Scenario, views: ReadonlyArray<View>, scr
       // Up over the last drawing; each line clears what is left of the old one.
       const up = drawn === 0 ? "" : `\u001B[${drawn}A`
       drawn = lines.length
-      return yield* screen.write(`${up}${lines.map((line) => `${line.slice(0, screen.columns - 1)}\u001B[K\n`).join("")}`)
+      return yield* screen.write(
+        `${up}${lines.map((line) => `${line.slice(0, screen.columns - 1)}\u001B[K\n`).join("")}`
+      )
     })
     const cursor = (code: string) => (screen.tty ? screen.write(`\u001B[?25${code}`) : Effect.void)
     const drawing = Effect.andThen(draw, Effect.sleep(screen.tty ? "200 millis" : "5 seconds")).pipe(Effect.forever)

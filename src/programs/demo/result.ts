@@ -66,7 +66,8 @@ export const table = ({ ballast, naive }: Result): ReadonlyArray<string> => [
   `${"".padEnd(widths[0])}${"naive glue".padStart(widths[1])}${"Ballast".padStart(widths[2])}`,
   "-".repeat(widths[0] + widths[1] + widths[2]),
   ...rows.map(
-    ([label, cell]) => `${label.padEnd(widths[0])}${cell(naive).padStart(widths[1])}${cell(ballast).padStart(widths[2])}`
+    ([label, cell]) =>
+      `${label.padEnd(widths[0])}${cell(naive).padStart(widths[1])}${cell(ballast).padStart(widths[2])}`
   ),
   "",
   "  *   of answers that came in time; users who left are under errors",

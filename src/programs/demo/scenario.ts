@@ -91,7 +91,15 @@ export const make = ({ fast, requests: asked, seed }: Options): Scenario => {
     config: (baseUrl) => ({
       server: { port: 0, adminPort: 0, trustProxy: true, drainMs: 0 },
       providers: {
-        provider: { kind: "openai-compatible", baseUrl, bulkhead: { maxInFlight: inFlight, maxQueue: Math.round(perSecond * 0.4 * patienceMs / 1000), maxWaitMs: 0.6 * patienceMs } }
+        provider: {
+          kind: "openai-compatible",
+          baseUrl,
+          bulkhead: {
+            maxInFlight: inFlight,
+            maxQueue: Math.round((perSecond * 0.4 * patienceMs) / 1000),
+            maxWaitMs: 0.6 * patienceMs
+          }
+        }
       },
       models: [{ ...model, candidates: [`provider/${model.candidates[0].slice("sim/".length)}`] }],
       policies: {

@@ -79,10 +79,19 @@ const arrival = (quantile: number): number => {
   return 1
 }
 
-const profileMass = profile.reduce((sum, { from, weight }, i) => sum + ((profile[i + 1]?.from ?? from) - from) * weight, 0)
+const profileMass = profile.reduce(
+  (sum, { from, weight }, i) => sum + ((profile[i + 1]?.from ?? from) - from) * weight,
+  0
+)
 
 const subjects = ["the invoice of March", "my last delivery", "the new price list", "our return policy", "ticket 4711"]
-const wishes = ["Summarise", "Explain in plain words", "Draft a friendly answer about", "Find the mistake in", "Translate"]
+const wishes = [
+  "Summarise",
+  "Explain in plain words",
+  "Draft a friendly answer about",
+  "Find the mistake in",
+  "Translate"
+]
 const filler = "The customer wrote to us twice last week and has the attached correspondence in front of them. "
 
 /** A support chat's prompt: a line of its own and some context, 30 to 400 tokens in all. */

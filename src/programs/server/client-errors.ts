@@ -2,6 +2,7 @@
  * What Node's parser rejects before there is a request: answered with OpenAI's
  * error body by hand, since no response object exists yet.
  */
+import { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
 interface Answer {
@@ -29,15 +30,31 @@ const malformed: Answer = {
   message: "The request is not valid HTTP."
 }
 
+/** Whether an answer has begun on the socket: other bytes in the middle of it would be read as a part of it. */
+const isAnswering = (socket: Duplex): boolean =>
+  // Where Node keeps the response that owns a socket; its own default listener asks the same question.
+  "_httpMessage" in socket && socket._httpMessage instanceof ServerResponse && socket._httpMessage.headersSent
+
 /** A listener for `clientError` of a `node:http` server. */
-export const listener = (error: NodeJS.ErrnoException, socket: Duplex): void => {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy()
-    return
+export const listener =
+  (newId: () => string) =>
+  (error: NodeJS.ErrnoException, socket: Duplex): void => {
+    if (error.code === "ECONNRESET" || !socket.writable || isAnswering(socket)) {
+      socket.destroy()
+      return
+    }
+    const { code, message, status } = answers[error.code ?? ""] ?? malformed
+    const id = newId()
+    const body = JSON.stringify({
+      error: { message, type: "invalid_request_error", param: null, code, request_id: id }
+    })
+    const headers = [
+      "content-type: application/json",
+      `content-length: ${Buffer.byteLength(body)}`,
+      `x-request-id: ${id}`,
+      // As for a body of ours that comes too slowly: it was the network's fault perhaps, and nothing was done yet.
+      `x-should-retry: ${error.code === "ERR_HTTP_REQUEST_TIMEOUT"}`,
+      "connection: close"
+    ]
+    socket.end(`HTTP/1.1 ${status}\r\n${headers.join("\r\n")}\r\n\r\n${body}`)
   }
-  const { code, message, status } = answers[error.code ?? ""] ?? malformed
-  const body = JSON.stringify({ error: { message, type: "invalid_request_error", param: null, code } })
-  socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
-  )
-}
