@@ -1,21 +1,19 @@
 /**
  * Between the two shapes of an answer: a stream of chunks folded into a whole
- * completion, and a whole completion told as chunks.
+ * completion, and a whole completion told as chunks. Fields that Ballast does
+ * not know (reasoning text, citations, vendor options) come through both ways.
  */
-import type { ChatChunk, ChatCompletion, ChatDelta } from "./chat.ts"
+import type { ChatChunk, ChatCompletion, ChatDelta, ChunkChoice } from "./chat.ts"
 import type { Usage } from "./usage.ts"
 
-interface ToolCall {
-  id: string
-  type: string
-  function: { name: string; arguments: string }
-}
+type Fields = Record<string, unknown>
 
 interface Choice {
-  role: string
-  content: string | null
-  refusal: string | null
-  toolCalls: Array<ToolCall>
+  readonly message: Fields
+  /** What stands beside the delta: `logprobs`, and what vendors add. */
+  readonly beside: Fields
+  /** By `index`. A map, because a provider may number them as it likes. */
+  readonly toolCalls: Map<number, Fields>
   finishReason: string | null
 }
 
@@ -28,83 +26,125 @@ export interface Collector {
 
 /** A collector for one stream. */
 export const make = (): Collector => {
-  let head: ChatChunk | undefined
+  let first: ChatChunk | undefined
   let usage: Usage | undefined
-  const choices: Array<Choice | undefined> = []
+  const head: Fields = {}
+  const choices = new Map<number, Choice>()
   return {
     add: (chunk) => {
-      head ??= chunk
+      first ??= chunk
       usage = chunk.usage ?? usage
-      for (const { delta, finish_reason, index } of chunk.choices) {
-        const choice = (choices[index] ??= {
-          role: "assistant",
-          content: null,
-          refusal: null,
-          toolCalls: [],
-          finishReason: null
-        })
+      for (const [field, value] of Object.entries(chunk)) if (!ownFields.has(field)) head[field] = value ?? head[field]
+      for (const { delta, finish_reason, index, ...beside } of chunk.choices) {
+        const choice = choices.get(index) ?? newChoice()
+        choices.set(index, choice)
         addDelta(choice, delta ?? {})
+        merge(choice.beside, beside)
         choice.finishReason = finish_reason ?? choice.finishReason
       }
     },
     result: () =>
-      head && {
-        id: head.id,
+      first && {
+        ...head,
+        id: first.id,
         object: "chat.completion",
-        created: head.created,
-        model: head.model,
-        choices: choices.flatMap((choice, index) =>
-          choice === undefined
-            ? []
-            : [{ index, message: messageOf(choice), logprobs: null, finish_reason: choice.finishReason }]
-        ),
+        created: first.created,
+        model: first.model,
+        choices: inOrder(choices).map(([index, choice]) => ({
+          logprobs: null,
+          ...choice.beside,
+          index,
+          message: messageOf(choice),
+          finish_reason: choice.finishReason
+        })),
         ...(usage === undefined ? {} : { usage })
       }
   }
 }
 
-const addDelta = (choice: Choice, delta: ChatDelta): void => {
-  choice.role = delta.role ?? choice.role
-  if (typeof delta.content === "string") choice.content = (choice.content ?? "") + delta.content
-  if (typeof delta.refusal === "string") choice.refusal = (choice.refusal ?? "") + delta.refusal
-  for (const call of delta.tool_calls ?? []) {
-    const known = (choice.toolCalls[call.index] ??= { id: "", type: "function", function: { name: "", arguments: "" } })
-    known.id = call.id ?? known.id
-    known.type = call.type ?? known.type
-    known.function.name += call.function?.name ?? ""
-    known.function.arguments += call.function?.arguments ?? ""
+/** Fields of a chunk that a completion has its own of, or (the padding against listeners) none. */
+const ownFields = new Set(["id", "object", "created", "model", "choices", "usage", "obfuscation"])
+
+const newChoice = (): Choice => ({
+  message: { role: "assistant", content: null, refusal: null },
+  beside: {},
+  toolCalls: new Map(),
+  finishReason: null
+})
+
+const addDelta = ({ message, toolCalls }: Choice, { tool_calls, ...delta }: ChatDelta): void => {
+  merge(message, delta)
+  for (const { index, ...call } of tool_calls ?? []) {
+    const at = index ?? withoutIndex(toolCalls, call.id)
+    const known = toolCalls.get(at) ?? { id: "", type: "function" }
+    toolCalls.set(at, known)
+    merge(known, call)
   }
 }
 
-const messageOf = (choice: Choice) => ({
-  role: choice.role,
-  content: choice.content,
-  refusal: choice.refusal,
-  ...(choice.toolCalls.length === 0 ? {} : { tool_calls: choice.toolCalls.filter((call) => call !== undefined) })
+/** Some vendors send whole tool calls and no index: an id begins a new one, the rest belongs to the last. */
+const withoutIndex = (toolCalls: ReadonlyMap<number, Fields>, id: string | undefined): number => {
+  const last = Math.max(-1, ...toolCalls.keys())
+  return id !== undefined || last === -1 ? last + 1 : last
+}
+
+const messageOf = ({ message, toolCalls }: Choice) => ({
+  ...message,
+  role: String(message["role"]),
+  ...(toolCalls.size === 0 ? {} : { tool_calls: inOrder(toolCalls).map(([, call]) => call) })
 })
+
+const inOrder = <A>(byIndex: ReadonlyMap<number, A>): ReadonlyArray<readonly [number, A]> =>
+  Array.from(byIndex).sort(([one], [other]) => one - other)
+
+/** Fields whose value is whole whenever it comes; some vendors repeat them in every chunk. */
+const wholeFields = new Set(["role", "id", "type", "name", "index"])
+
+/** Add the fields of a piece to what is there: texts and lists grow, objects are merged, everything else is replaced. */
+const merge = (known: Fields, piece: object): void => {
+  for (const [field, value] of Object.entries(piece)) {
+    // Written to, it would change the prototype that all objects share.
+    if (field === "__proto__") continue
+    if (value === undefined || value === null || (value === "" && wholeFields.has(field))) {
+      known[field] ??= value
+      continue
+    }
+    const before = known[field]
+    if (typeof before === "string" && typeof value === "string" && !wholeFields.has(field)) {
+      known[field] = before + value
+    } else if (Array.isArray(before) && Array.isArray(value)) {
+      known[field] = [...before, ...value]
+    } else if (isFields(value)) {
+      const inner: Fields = isFields(before) ? before : {}
+      merge(inner, value)
+      known[field] = inner
+    } else {
+      known[field] = value
+    }
+  }
+}
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** A whole completion told as a stream: one chunk with everything, one with the finish reason, one with the usage. */
 export const toChunks = (completion: ChatCompletion): ReadonlyArray<ChatChunk> => {
-  const head = {
-    id: completion.id,
-    object: "chat.completion.chunk" as const,
-    created: completion.created,
-    model: completion.model
-  }
+  const { choices, usage, ...rest } = completion
+  const head = { ...rest, object: "chat.completion.chunk" as const }
   return [
     {
       ...head,
-      choices: completion.choices.map(({ index, message }) => ({ index, delta: asDelta(message), finish_reason: null }))
+      choices: choices.map(({ message, ...choice }): ChunkChoice => ({
+        ...choice,
+        delta: asDelta(message),
+        finish_reason: null
+      }))
     },
     {
       ...head,
-      choices: completion.choices.map(({ finish_reason, index }) => ({
-        index,
-        delta: {},
-        finish_reason: finish_reason ?? "stop"
-      }))
+      choices: choices.map(({ finish_reason, index }) => ({ index, delta: {}, finish_reason: finish_reason ?? "stop" }))
     },
-    ...(completion.usage ? [{ ...head, choices: [], usage: completion.usage }] : [])
+    ...(usage ? [{ ...head, choices: [], usage }] : [])
   ]
 }
 

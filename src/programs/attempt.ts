@@ -40,37 +40,51 @@ interface Try<A> {
   calledAt: number
 }
 
-/** Make one try. `extra` is the budget's grant, where this is not the first call. Only inside an uninterruptible region. */
+/**
+ * Make one try; where it fails, `otherwise` decides how the request goes on.
+ * `extra` is the budget's grant, where this is not the first call. Only inside
+ * an uninterruptible region.
+ */
 export const make = <A>(
   request: Request,
   candidate: Candidate.Candidate,
   retry: number,
   extra: Lease | undefined,
   tokens: number,
-  call: Call<A>
-): Effect.Effect<Answered<A>, CompleteError> =>
-  Effect.suspend(() => {
-    const { deadline, record, timers } = request
-    const startedAt = timers.now()
-    if (startedAt >= deadline.atMs) {
-      extra?.release()
-      return Effect.fail(tooLate(request, "provider"))
-    }
-    const attempt = begin(record.attempts, candidate, retry, startedAt)
-    const scope = LeaseScope.makeUnsafe()
-    const self: Try<A> = { request, candidate, extra, tokens, call, attempt, scope, lease: undefined, calledAt: 0 }
-    return Effect.onExit(steps(self), (exit) => {
-      const now = timers.now()
-      if (Exit.isSuccess(exit)) {
-        attempt.openedAt = now
-      } else {
-        attempt.endedAt = now
-        attempt.outcome = outcomeOf(exit.cause)
+  call: Call<A>,
+  otherwise: (error: CompleteError) => Effect.Effect<Answered<A>, CompleteError>
+): Effect.Effect<Answered<A>, CompleteError> => {
+  const { deadline, record, timers } = request
+  const startedAt = timers.now()
+  if (startedAt >= deadline.atMs) {
+    extra?.release()
+    return Effect.fail(tooLate(request, "provider"))
+  }
+  const attempt = begin(record.attempts, candidate, retry, startedAt)
+  const scope = LeaseScope.makeUnsafe()
+  const self: Try<A> = { request, candidate, extra, tokens, call, attempt, scope, lease: undefined, calledAt: 0 }
+  return Effect.matchCauseEffect(steps(self), {
+    onSuccess: (answered) => {
+      attempt.openedAt = timers.now()
+      answered.lease.succeed(attempt.openedAt - self.calledAt)
+      LeaseScope.hold(request.scope, (exit) => LeaseScope.close(scope, exit))
+      return Effect.succeed(answered)
+    },
+    onFailure: (cause) => {
+      attempt.endedAt = timers.now()
+      attempt.outcome = outcomeOf(cause)
+      const failure = Cause.findError(cause)
+      if (self.lease !== undefined && attempt.called && Result.isSuccess(failure)) {
+        blame(self.lease, failure.success, attempt.endedAt - self.calledAt)
       }
-      if (self.lease !== undefined && attempt.called) verdict(self.lease, exit, now - self.calledAt)
-      return LeaseScope.leave(scope, request.scope, exit) ?? Effect.void
-    })
+      const closing = LeaseScope.close(scope, Exit.failCause(cause))
+      const next = Result.isSuccess(failure)
+        ? Effect.suspend(() => otherwise(failure.success))
+        : Effect.failCause(failure.failure)
+      return closing === undefined ? next : Effect.andThen(closing, next)
+    }
   })
+}
 
 // Defined once: a generator function made for each call costs a hidden class each time.
 const steps: <A>(self: Try<A>) => Effect.Effect<Answered<A>, CompleteError> = Effect.fnUntraced(function* <A>(
@@ -125,14 +139,10 @@ const firstTokenTimeout = ({ record, timeouts }: Request, candidate: Candidate.C
   })
 
 /**
- * Tell the breaker. A call that our own deadline cut short counts by its time
- * alone: slow, if it had already been slow; otherwise it says nothing.
+ * Tell the breaker of a failure. A call that our own deadline cut short counts
+ * by its time alone: slow, if it had already been slow; otherwise not at all.
  */
-const verdict = (lease: BreakerLease, exit: Exit.Exit<unknown, CompleteError>, tookMs: number): void => {
-  if (Exit.isSuccess(exit)) return lease.succeed(tookMs)
-  const failure = Cause.findError(exit.cause)
-  if (Result.isFailure(failure)) return
-  const error = failure.success
-  if (error._tag === "DeadlineError") return lease.cutShort(tookMs)
-  if (rowOf(error).breaker) lease.fail(retryAfterMs(error))
+const blame = (lease: BreakerLease, error: CompleteError, tookMs: number): void => {
+  if (error._tag === "DeadlineError") lease.cutShort(tookMs)
+  else if (rowOf(error).breaker) lease.fail(retryAfterMs(error))
 }

@@ -36,9 +36,7 @@ export const firstToAnswer = <A>(
     retry: number,
     extra?: Lease
   ): Effect.Effect<Attempt.Answered<A>, CompleteError> =>
-    Effect.catch(Attempt.make(request, candidate, retry, extra, tokens, call), (error) =>
-      after(error, index, candidate, retry)
-    )
+    Attempt.make(request, candidate, retry, extra, tokens, call, (error) => after(error, index, candidate, retry))
 
   const after = (
     error: CompleteError,

@@ -45,6 +45,6 @@ const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRe
       traceparent: Request.traceparent(record)
     })
   )
-  yield* retryBudget.deposit
+  retryBudget.deposit()
   return Metering.meter(request, model, reservation, answered)
 })

@@ -60,6 +60,8 @@ const configOf = (scenario: Scenario.Scenario, baseUrl: string): Effect.Effect<R
     }))
   )
 
+const target = (url: string): Clients.Target => ({ baseUrl: `${url}/v1`, model: Scenario.model.alias, keyOf })
+
 const provider = (scenario: Scenario.Scenario) =>
   Sim.serve(scenario.provider, { host: "127.0.0.1", port: 0 }).pipe(
     Effect.mapError((error) => new DemoError({ detail: `The simulated provider could not start: ${error.message}` }))
@@ -90,7 +92,6 @@ export const measure = Effect.fnUntraced(function* (
   if (screen !== undefined) yield* screen.write(`${description.join("\n")}\n\n`)
 
   const [direct, behind] = yield* Effect.all([provider(scenario), provider(scenario)])
-  const target = (url: string): Clients.Target => ({ baseUrl: `${url}/v1`, model: Scenario.model.alias, keyOf })
   const sideOf = (name: string, sim: typeof direct, ask: Clients.Ask) => ({ name, sim, ask, tally: Tally.make() })
   const naive = sideOf("naive glue", direct, Clients.naive(packages, target(direct.url)))
   const guarded = sideOf("Ballast", behind, Clients.guarded(packages, target(yield* gateway(scenario, behind.url))))

@@ -41,7 +41,7 @@ const life = Effect.fnUntraced(function* (
       traceparent: Request.traceparent(record)
     })
   )
-  yield* retryBudget.deposit
+  retryBudget.deposit()
   const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
   Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
   reservation.settle(usage.prompt_tokens)

@@ -47,10 +47,12 @@ export interface Request extends Resolved {
  */
 export const run = <A>(
   operation: RequestRecord["operation"],
-  body: (request: Request) => Effect.Effect<A, CompleteError, Requirements>
+  body: (request: Request) => Effect.Effect<A, CompleteError>
 ): Effect.Effect<A, CompleteError, Requirements> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.context<Requirements>(), (outer) => {
+    Effect.withFiber((fiber) => {
+      // The result requires them, so they are in the fiber's context.
+      const outer = fiber.context as Context.Context<Requirements>
       const guards = resolve(outer)
       const now = guards.timers.now()
       const given = Context.get(outer, CurrentRecord)

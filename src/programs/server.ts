@@ -69,7 +69,7 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
       },
       context
     )
-    const edge = NodeExchange.make({ limits: config.server, timers, context, handlerOf })
+    const edge = NodeExchange.make({ limits: config.server, timers, context, handlerOf, closing: draining })
     const server = Http.createServer({
       maxHeaderSize: config.server.headerLimitBytes,
       headersTimeout: config.server.bodyTimeoutMs,

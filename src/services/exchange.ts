@@ -38,5 +38,5 @@ export interface Exchange {
   readonly begun: () => boolean
 }
 
-/** Handles one exchange to its end. Never fails: what goes wrong is written as a response. */
-export type Handler<R = never> = (exchange: Exchange) => Effect.Effect<void, never, R>
+/** Handles one exchange to its end. Whatever it fails with has been answered already. */
+export type Handler<R = never> = (exchange: Exchange) => Effect.Effect<void, unknown, R>

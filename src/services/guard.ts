@@ -53,15 +53,18 @@ export const acquire = <L extends Lease, E>(enter: EnterUnsafe<L, E>): Effect.Ef
     Effect.withFiber<L, E, Scope.Scope>((fiber) => {
       // The result requires a Scope, so the fiber's context has one.
       const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-      return then(enter(restore, Context.get(fiber.context, CurrentRecord)?.id), (lease) => {
+      return chain(enter(restore, Context.get(fiber.context, CurrentRecord)?.id), (lease) => {
         const registered = LeaseScope.add(scope, () => lease.release())
         return registered === undefined ? Effect.succeed(lease) : Effect.as(registered, lease)
       })
     })
   )
 
-/** `Effect.flatMap` that goes straight on where the first effect is already done: no operation for the interpreter. */
-export const then = <A, E, B, E2, R, R2>(
+/**
+ * `Effect.flatMap` that goes straight on where the first effect is already done: no operation for the interpreter.
+ * (Not named `then`: a module that exports a `then` is a thenable, and importing it dynamically never ends.)
+ */
+export const chain = <A, E, B, E2, R, R2>(
   self: Effect.Effect<A, E, R>,
   f: (a: A) => Effect.Effect<B, E2, R2>
 ): Effect.Effect<B, E | E2, R | R2> => {

@@ -26,8 +26,8 @@ export class RetryBudget extends Context.Service<
     readonly draw: Effect.Effect<Draw, never, Scope.Scope>
     /** {@link EnterUnsafe} of the same. */
     readonly drawUnsafe: EnterUnsafe<Draw, never>
-    /** Pay in after a call that succeeded. */
-    readonly deposit: Effect.Effect<void>
+    /** Pay in after a call that succeeded. Nobody waits for it: a store that is far away is told in the background. */
+    readonly deposit: () => void
     /** Extra calls that could be drawn now. */
     readonly available: Effect.Effect<number>
   }

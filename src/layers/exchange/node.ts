@@ -23,6 +23,13 @@ export interface Options {
   readonly slowClientMs: number
 }
 
+interface EdgeOptions {
+  readonly limits: Options
+  readonly timers: Timers["Service"]
+  /** Whether connections end with their next response, as the server is on its way down. Asked when a response begins. */
+  readonly closing?: () => boolean
+}
+
 /** The listener for the hot routes, and what is running on it. */
 export interface Edge {
   /** Handle the request if `handlerOf` knows its route; `false` if it is somebody else's. */
@@ -36,14 +43,14 @@ export interface Edge {
 }
 
 /** Build the edge. `handlerOf` is asked with method and path; the handlers run in `context`. */
-export const make = <R>(options: {
-  readonly limits: Options
-  readonly timers: Timers["Service"]
-  readonly context: Context.Context<R>
-  readonly handlerOf: (method: string, path: string) => Handler<R> | undefined
-}): Edge => {
+export const make = <R>(
+  options: EdgeOptions & {
+    readonly context: Context.Context<R>
+    readonly handlerOf: (method: string, path: string) => Handler<R> | undefined
+  }
+): Edge => {
   const { context, handlerOf, limits, timers } = options
-  const running = new Set<Fiber.Fiber<void>>()
+  const running = new Set<Fiber.Fiber<void, unknown>>()
   const waiting: Array<() => void> = []
   const run = Effect.runForkWith(context)
 
@@ -80,7 +87,7 @@ export const make = <R>(options: {
       if (handler === undefined) return false
       const startedAt = timers.now()
       const respondWith = (body: Exchange["body"]) =>
-        start(handler, makeExchange(request, response, { method, path, startedAt, body, limits, timers }), response)
+        start(handler, new NodeExchange(request, response, path, startedAt, body, options), response)
       readBody(request, response, limits.bodyLimitBytes, respondWith)
       return true
     }
@@ -135,53 +142,87 @@ const readBody = (
   request.on("error", () => {})
 }
 
-const makeExchange = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  rest: Pick<Exchange, "method" | "path" | "startedAt" | "body"> & {
-    readonly limits: Options
-    readonly timers: Timers["Service"]
+/** One exchange; a class, so that a request costs one object and no closures. */
+class NodeExchange implements Exchange {
+  readonly method: string
+  readonly path: string
+  readonly startedAt: number
+  readonly body: Exchange["body"]
+  private readonly request: IncomingMessage
+  private readonly response: ServerResponse
+  private readonly edge: EdgeOptions
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    startedAt: number,
+    body: Exchange["body"],
+    edge: EdgeOptions
+  ) {
+    this.method = request.method ?? "GET"
+    this.path = path
+    this.startedAt = startedAt
+    this.body = body
+    this.request = request
+    this.response = response
+    this.edge = edge
   }
-): Exchange => ({
-  method: rest.method,
-  path: rest.path,
-  startedAt: rest.startedAt,
-  body: rest.body,
-  address: request.socket.remoteAddress,
-  header: (name) => {
-    const value = request.headers[name]
+
+  get address(): string | undefined {
+    return this.request.socket.remoteAddress
+  }
+
+  header(name: string): string | undefined {
+    const value = this.request.headers[name]
     return typeof value === "string" ? value : value?.[0]
-  },
-  respond: (status: number, headers: HeaderList, body: string) => {
+  }
+
+  respond(status: number, headers: HeaderList, body: string): void {
+    const { response } = this
     if (response.headersSent || response.destroyed) return
     headers.push("content-length", String(Buffer.byteLength(body)))
+    if (this.edge.closing?.() === true) response.shouldKeepAlive = false
     response.writeHead(status, headers)
     response.end(body)
-  },
-  begin: (status: number, headers: HeaderList) => {
-    response.writeHead(status, headers)
-  },
-  // What is written to a client that has left goes nowhere, and is not waited for.
-  write: (text) => response.destroyed || response.write(text),
-  drained: Effect.callback<void>((resume) => {
-    if (!response.writableNeedDrain) {
-      resume(Effect.void)
-      return
-    }
-    const timer = rest.timers.make(() => response.destroy())
-    const onDrain = () => {
-      timer.disarm()
-      resume(Effect.void)
-    }
-    timer.arm(rest.timers.now() + rest.limits.slowClientMs)
-    response.once("drain", onDrain)
-    return Effect.sync(() => {
-      timer.disarm()
-      response.off("drain", onDrain)
+  }
+
+  begin(status: number, headers: HeaderList): void {
+    if (this.edge.closing?.() === true) this.response.shouldKeepAlive = false
+    this.response.writeHead(status, headers)
+  }
+
+  write(text: string): boolean {
+    // What is written to a client that has left goes nowhere, and is not waited for.
+    return this.response.destroyed || this.response.write(text)
+  }
+
+  get drained(): Effect.Effect<void> {
+    const { edge, response } = this
+    return Effect.callback<void>((resume) => {
+      if (!response.writableNeedDrain) {
+        resume(Effect.void)
+        return
+      }
+      const timer = edge.timers.make(() => response.destroy())
+      const onDrain = () => {
+        timer.disarm()
+        resume(Effect.void)
+      }
+      timer.arm(edge.timers.now() + edge.limits.slowClientMs)
+      response.once("drain", onDrain)
+      return Effect.sync(() => {
+        timer.disarm()
+        response.off("drain", onDrain)
+      })
     })
-  }),
-  end: () => {
-    response.end()
-  },
-  begun: () => response.headersSent
-})
+  }
+
+  end(): void {
+    if (!this.response.destroyed) this.response.end()
+  }
+
+  begun(): boolean {
+    return this.response.headersSent
+  }
+}

@@ -57,9 +57,9 @@ export const make = (
   return RetryBudgetPort.make({
     enterUnsafe,
     drawUnsafe,
-    deposit: Effect.sync(() => {
+    deposit: () => {
       saved = Math.min(policy.budgetMax, saved + policy.budgetRatio)
-    }),
+    },
     available: Effect.sync(() => {
       const share = policy.budgetConcurrent
       // The largest n with extra + n <= share x (first + extra + n).

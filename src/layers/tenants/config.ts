@@ -1,7 +1,7 @@
 /**
  * Tenants from the configuration's keys.
  */
-import { createHash, timingSafeEqual } from "node:crypto"
+import { hash, timingSafeEqual } from "node:crypto"
 import { Effect, Layer, Redacted } from "effect"
 import { TenantId } from "../../domain/caller.ts"
 import type { Plan } from "../../domain/caller.ts"
@@ -9,7 +9,7 @@ import { AuthError } from "../../domain/errors.ts"
 import { Tenants } from "../../services/tenants.ts"
 import type { Tenant } from "../../services/tenants.ts"
 
-const digest = (key: string): Buffer => createHash("sha256").update(key).digest()
+const digest = (key: string): Buffer => hash("sha256", key, "buffer")
 
 /** Keys are compared by digest, against every entry, so that time tells nothing about them. */
 export const layerKeys = (

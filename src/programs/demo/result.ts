@@ -44,19 +44,19 @@ const share = (count: number, { asked }: Users) => percent(asked === 0 ? null : 
 const time = (ms: number | null) => (ms === null ? "-" : ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(2)} s`)
 const dollars = (usd: number | null, digits: number) => (usd === null ? "-" : `$${usd.toFixed(digits)}`)
 
-const rows: ReadonlyArray<readonly [label: string, cell: (side: Side) => string]> = [
-  ["answered in time", (side) => share(side.answered, side)],
-  ["  of the small tenants' users", (side) => percent(side.smallTenantsAnsweredShare)],
-  ["errors (late, or no answer)", (side) => share(side.errors, side)],
-  ["refused fast (within 1 s)", (side) => share(side.refusedFast, side)],
-  ["answer p50 *", (side) => time(side.p50Ms)],
-  ["answer p95 *", (side) => time(side.p95Ms)],
-  ["answer p99 *", (side) => time(side.p99Ms)],
-  ["first token p50 **", (side) => time(side.firstTokenP50Ms)],
-  ["first token p95 **", (side) => time(side.firstTokenP95Ms)],
-  ["attempts per request ***", (side) => side.attemptsPerRequest.toFixed(2)],
-  ["cost", (side) => dollars(side.costUsd, 4)],
-  ["cost per 1,000 answers", (side) => dollars(side.costPerThousandAnswersUsd, 2)]
+const rows: ReadonlyArray<readonly [label: string, cell: (each: Side) => string]> = [
+  ["answered in time", (each) => share(each.answered, each)],
+  ["  of the small tenants' users", (each) => percent(each.smallTenantsAnsweredShare)],
+  ["errors (late, or no answer)", (each) => share(each.errors, each)],
+  ["refused fast (within 1 s)", (each) => share(each.refusedFast, each)],
+  ["answer p50 *", (each) => time(each.p50Ms)],
+  ["answer p95 *", (each) => time(each.p95Ms)],
+  ["answer p99 *", (each) => time(each.p99Ms)],
+  ["first token p50 **", (each) => time(each.firstTokenP50Ms)],
+  ["first token p95 **", (each) => time(each.firstTokenP95Ms)],
+  ["attempts per request ***", (each) => each.attemptsPerRequest.toFixed(2)],
+  ["cost", (each) => dollars(each.costUsd, 4)],
+  ["cost per 1,000 answers", (each) => dollars(each.costPerThousandAnswersUsd, 2)]
 ]
 
 const widths = [32, 14, 14] as const

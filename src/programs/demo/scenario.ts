@@ -55,13 +55,13 @@ export const make = ({ fast, requests: asked, seed }: Options): Scenario => {
   const durationMs = fast ? 8_000 : 32_000
   const patienceMs = fast ? 3_500 : 10_000
   const visits = Traffic.make({ seed, requests, durationMs })
-  const perSecond = Math.max(2, (1.1 * requests * 1000) / durationMs)
+  const perSecond = Math.max(2, ((fast ? 1.1 : 1.2) * requests * 1000) / durationMs)
   const tokens = visits.reduce((sum, visit) => sum + tokensOf(visit), 0) / visits.length
   const inFlight = Math.max(2, Math.round(perSecond * answerS))
   const concurrency = Math.ceil(inFlight * 1.2)
   const phases: ReadonlyArray<Phase> = [
     { name: "brownout", fromMs: 0.2 * durationMs, toMs: 0.28 * durationMs },
-    { name: "outage", fromMs: 0.34 * durationMs, toMs: 0.46 * durationMs }
+    { name: "outage", fromMs: 0.34 * durationMs, toMs: (fast ? 0.48 : 0.43) * durationMs }
   ]
   const [brownout, outage] = phases
   return {
@@ -104,8 +104,8 @@ export const make = ({ fast, requests: asked, seed }: Options): Scenario => {
       models: [{ ...model, candidates: [`provider/${model.candidates[0].slice("sim/".length)}`] }],
       policies: {
         timeouts: { hardMs: Math.min(8_000, patienceMs) },
-        // An outage of one second is over before a breaker's usual 5 s are.
-        ...(fast ? { breaker: { windowMs: 2_500, openMs: 1_000 } } : {}),
+        // The fast incident is four times as short, and so is the time that a breaker stays open.
+        ...(fast ? { breaker: { openMs: 1_250 } } : {}),
         rateLimits: { user: { requestsPerMinute: Math.ceil(requests * 0.04) } }
       }
     })

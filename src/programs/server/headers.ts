@@ -44,13 +44,19 @@ export const stream = (record: RequestRecord, nowMs: number): HeaderList => {
   return headers
 }
 
-/** A duration as Go prints it, which is how OpenAI's reset headers look: `12ms`, `1.5s`, `6m0s`. */
+/**
+ * A duration as Go prints it, which is how OpenAI's reset headers look: `12ms`,
+ * `1.5s`, `6m0s`, `1h0m0s`. Rounded up, to whole ms below a second and to
+ * hundredths of a second above.
+ */
 export const goDuration = (ms: number): string => {
   if (ms <= 0) return "0s"
-  if (ms < 1000) return `${Math.ceil(ms)}ms`
-  const minutes = Math.floor(ms / 60_000)
-  const seconds = Math.ceil((ms - minutes * 60_000) / 10) / 100
-  return minutes === 0 ? `${seconds}s` : `${minutes}m${seconds}s`
+  if (ms <= 999) return `${Math.ceil(ms)}ms`
+  const hundredths = Math.ceil(ms / 10)
+  const minutes = Math.floor(hundredths / 6_000)
+  const seconds = `${(hundredths - minutes * 6_000) / 100}s`
+  if (minutes === 0) return seconds
+  return minutes < 60 ? `${minutes}m${seconds}` : `${Math.floor(minutes / 60)}h${minutes % 60}m${seconds}`
 }
 
 const rateLimits = (headers: HeaderList, states: ReadonlyArray<LimitState>): void => {

@@ -23,7 +23,7 @@ const maxName = 128
 
 /** The caller of an exchange; `AuthError` where the key is missing or unknown. */
 export const caller = (options: Options, exchange: Exchange): Effect.Effect<Caller.Caller, AuthError> =>
-  Effect.map(options.tenants.identify(keyOf(exchange.header)), (tenant) => {
+  Effect.map(options.tenants.identify(keyOf((name) => exchange.header(name))), (tenant) => {
     const feature = named(exchange.header("x-ballast-feature"))
     return {
       tenant: tenant.id,

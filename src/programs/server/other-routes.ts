@@ -12,6 +12,7 @@ import { Catalog } from "../../services/catalog.ts"
 import { Tenants } from "../../services/tenants.ts"
 import { newId } from "../request.ts"
 import { keyOf } from "./identify.ts"
+import * as RequestId from "./request-id.ts"
 
 /** What the routes ask about the server's own state. */
 export interface Options {
@@ -29,10 +30,15 @@ const modelBody = (model: Model, created: number) => ({
   max_output_tokens: model.maxOutputTokens
 })
 
+/** The id of the current request: the client's own, or a new one. */
+const requestId = Effect.gen(function* () {
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  return RequestId.fromHeader(headers["x-request-id"]) ?? newId(yield* Random.Random)
+})
+
 const refuse = (error: RequestError | AuthError) =>
-  Effect.map(Random.Random, (random) => {
+  Effect.map(requestId, (id) => {
     const { status } = rowOf(error)
-    const id = newId(random)
     const headers: Record<string, string> = { "x-request-id": id, "x-should-retry": "false" }
     if (status === 401) headers["www-authenticate"] = 'Bearer realm="ballast"'
     if (error.reason._tag === "MethodNotAllowed") headers["allow"] = error.reason.allow
@@ -69,20 +75,18 @@ export const api = (options: Options): Layer.Layer<never, never, HttpRouter.Http
         Effect.gen(function* () {
           const { headers } = yield* HttpServerRequest.HttpServerRequest
           yield* tenants.identify(keyOf((name) => headers[name]))
-          return yield* answer
+          return HttpServerResponse.setHeader(yield* answer, "x-request-id", yield* requestId)
         }).pipe(Effect.catch(refuse))
 
-      const list = identified(
-        Effect.succeed(
-          HttpServerResponse.jsonUnsafe({
-            object: "list",
-            data: catalog.list.map((model) => modelBody(model, options.startedAt))
-          })
-        )
-      )
-      const one = identified(
+      const list = HttpServerResponse.jsonUnsafe({
+        object: "list",
+        data: catalog.list.map((model) => modelBody(model, options.startedAt))
+      })
+      const models = identified(
         Effect.gen(function* () {
-          const { id = "" } = yield* HttpRouter.params
+          // The router decodes the rest of the path; it is empty for the list.
+          const { "*": id = "" } = yield* HttpRouter.params
+          if (id === "") return list
           const model = catalog.list.find(({ alias }) => alias === id)
           if (model === undefined) return yield* new RequestError({ reason: { _tag: "UnknownModel", model: id } })
           return HttpServerResponse.jsonUnsafe(modelBody(model, options.startedAt))
@@ -98,11 +102,9 @@ export const api = (options: Options): Layer.Layer<never, never, HttpRouter.Http
         return yield* refuse(new RequestError({ reason: { _tag: "NoSuchRoute", method, path } }))
       })
       return HttpRouter.addAll([
-        HttpRouter.route("GET", "/v1/models", list),
-        HttpRouter.route("GET", "/models", list),
-        // Aliases may contain slashes, as in `vendor/model`.
-        HttpRouter.route("GET", "/v1/models/:id", one),
-        HttpRouter.route("GET", "/models/:id", one),
+        // A wildcard, because aliases may contain slashes, as in `vendor/model`; the router makes it match the list as well.
+        HttpRouter.route("GET", "/v1/models/*", models),
+        HttpRouter.route("GET", "/models/*", models),
         HttpRouter.route("*", "/v1/chat/completions", wrongMethod),
         HttpRouter.route("*", "/chat/completions", wrongMethod),
         HttpRouter.route("*", "/v1/embeddings", wrongMethod),

@@ -3,7 +3,8 @@
  * delay of the event loop.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks"
-import { Effect, Layer, Metric } from "effect"
+import { Effect, Layer } from "effect"
+import * as Series from "../../layers/telemetry/series.ts"
 
 /** Registers the process's gauges in the registry of the context. */
 export const layer: Layer.Layer<never> = Layer.effectDiscard(
@@ -17,17 +18,8 @@ export const layer: Layer.Layer<never> = Layer.effectDiscard(
       }),
       (histogram) => Effect.sync(() => histogram.disable())
     )
-    const gauge = (
-      name: string,
-      description: string,
-      attributes: Readonly<Record<string, string>>,
-      read: () => number
-    ) =>
-      Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), context, {
-        get: () => ({ value: read() }),
-        update: () => {},
-        modify: () => {}
-      })
+    const gauge = (name: string, description: string, labels: Series.Labels, read: () => number) =>
+      Series.gauge(context, name, description, labels, read)
     gauge("process_resident_memory_bytes", "Resident memory", {}, () => process.memoryUsage.rss())
     gauge("nodejs_heap_used_bytes", "Live and dead objects on the heap", {}, () => process.memoryUsage().heapUsed)
     for (const quantile of [0.5, 0.99]) {

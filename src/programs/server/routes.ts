@@ -3,14 +3,14 @@
  * the one place where every error becomes a response and every request a
  * record, whether or not it got as far as the guards.
  */
-import { Cause, Context, Effect, Random, Result } from "effect"
-import type { Scope } from "effect"
+import { Cause, Context, Effect, Exit, Random, Result, Scope } from "effect"
 import { anonymous } from "../../domain/caller.ts"
 import type { Caller } from "../../domain/caller.ts"
 import { keyOf } from "../../domain/error-table.ts"
 import { ShutdownError } from "../../domain/errors.ts"
 import type { BallastError } from "../../domain/errors.ts"
 import type { Exchange, Handler } from "../../services/exchange.ts"
+import * as Guard from "../../services/guard.ts"
 import * as LeaseScope from "../../services/lease-scope.ts"
 import { CurrentRecord, make } from "../../services/request-record.ts"
 import type { RequestRecord } from "../../services/request-record.ts"
@@ -25,6 +25,7 @@ import * as Decode from "./decode.ts"
 import * as Headers from "./headers.ts"
 import * as Identify from "./identify.ts"
 import * as Refusal from "./refusal.ts"
+import * as RequestId from "./request-id.ts"
 import * as TraceContext from "./trace-context.ts"
 
 /** What the routes need to know besides the guards. */
@@ -43,7 +44,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
   /** The record of an exchange whose caller is known. */
   const recordOf = (exchange: Exchange, operation: RequestRecord["operation"], caller: Caller): RequestRecord =>
     make({
-      id: idOf(exchange) ?? newId(random),
+      id: RequestId.fromHeader(exchange.header("x-request-id")) ?? newId(random),
       operation,
       caller,
       startedAt: exchange.startedAt,
@@ -77,24 +78,33 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           }
           return respond(exchange, record, error)
         }
-        const program = Effect.flatMap(Identify.caller(options, exchange), (caller) => {
+        const scope = LeaseScope.makeUnsafe()
+        const program = Guard.chain(Identify.caller(options, exchange), (caller) => {
           const decoded = decode(exchange.body)
           if (Result.isFailure(decoded)) {
             record = recordOf(exchange, operation, caller)
             return Effect.fail(decoded.failure)
           }
-          record = recordOf(exchange, operation, Identify.withUser(caller, userOf(decoded.success)))
-          if (options.draining()) {
-            return Effect.fail(new ShutdownError({ reason: { _tag: "Draining", retryAfterMs: drainingPauseMs } }))
-          }
+          const known = recordOf(exchange, operation, Identify.withUser(caller, userOf(decoded.success)))
+          record = known
+          if (options.draining()) return Effect.fail(stopped(known.id))
           // Decoded means that the body could be read.
           const body = Result.getOrElse(exchange.body, () => "")
-          return work(exchange, record, decoded.success, body)
+          return Effect.updateContext(
+            work(exchange, known, decoded.success, body),
+            (context: Context.Context<Guards>): Context.Context<Guards | Scope.Scope> =>
+              Context.add(Context.add(context, Scope.Scope, scope), CurrentRecord, known)
+          )
         })
-        return LeaseScope.scoped(program).pipe(
-          Effect.catch(refuse),
-          Effect.catchCause((cause) => afterwards(exchange, record?.id, cause))
-        )
+        return Effect.onExit(program, (exit) => {
+          const closing = LeaseScope.close(scope, exit)
+          if (Exit.isSuccess(exit)) return closing ?? Effect.void
+          const failure = Cause.findError(exit.cause)
+          const answer = Effect.suspend(() =>
+            Result.isSuccess(failure) ? refuse(failure.success) : afterwards(exchange, record, exit.cause)
+          )
+          return closing === undefined ? answer : Effect.andThen(closing, answer)
+        })
       })
 
   /** Answer with the error, in whatever way is still possible. */
@@ -110,16 +120,12 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
       })
     )
 
-  /** Interrupted (the client left, or the server stops now) or a bug of ours. */
-  const afterwards = (exchange: Exchange, id: string | undefined, cause: Cause.Cause<never>) =>
+  /** Interrupted (the server stops now, or the client left, whom no word reaches) or a bug of ours. */
+  const afterwards = (exchange: Exchange, record: RequestRecord | undefined, cause: Cause.Cause<unknown>) =>
     Effect.suspend(() => {
-      const requestId = id ?? newId(random)
+      const requestId = record?.id ?? newId(random)
       if (Cause.hasInterruptsOnly(cause)) {
-        if (exchange.begun()) {
-          exchange.write(Refusal.event(stopped(requestId), requestId))
-          exchange.end()
-        }
-        return Effect.void
+        return record === undefined ? Effect.void : respond(exchange, record, stopped(requestId))
       }
       if (exchange.begun()) {
         exchange.write(`data: ${Refusal.defectBody(requestId)}\n\n`)
@@ -138,12 +144,10 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
     Decode.chatRequest,
     (request) => request.user,
     (exchange, record, request, body) =>
-      Effect.flatMap(
-        Effect.provideService(complete(request, body), CurrentRecord, record),
-        (completion): Effect.Effect<void, BallastError> =>
-          request.stream === true
-            ? Answer.sse(exchange, record, now, completion, request.stream_options?.include_usage === true)
-            : Answer.whole(exchange, record, now, completion)
+      Effect.flatMap(complete(request, body), (completion): Effect.Effect<void, BallastError> =>
+        request.stream === true
+          ? Answer.sse(exchange, record, now, completion, request.stream_options?.include_usage === true)
+          : Answer.whole(exchange, record, now, completion)
       )
   )
 
@@ -152,7 +156,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
     Decode.embeddingRequest,
     (request) => request.user,
     (exchange, record, request, body) =>
-      Effect.flatMap(Effect.provideService(embed(request, body), CurrentRecord, record), ({ data }) =>
+      Effect.flatMap(embed(request, body), ({ data }) =>
         Effect.sync(() => exchange.respond(200, Headers.answer(record, now(), "application/json"), data))
       )
   )
@@ -178,14 +182,8 @@ const drainingPauseMs = 100
 const stopped = (requestId: string) =>
   new ShutdownError({ requestId, reason: { _tag: "Draining", retryAfterMs: drainingPauseMs } })
 
-/** The caller's own request id, where it is one that may go into logs and headers. */
-const idOf = (exchange: Exchange): string | undefined => {
-  const id = exchange.header("x-request-id")
-  return id !== undefined && /^[\w.:-]{1,128}$/u.test(id) ? id : undefined
-}
-
 /** Names and stack frames of the defects; never their messages, which may quote a prompt. */
-const defectNames = (cause: Cause.Cause<never>): ReadonlyArray<string> =>
+const defectNames = (cause: Cause.Cause<unknown>): ReadonlyArray<string> =>
   cause.reasons.flatMap((reason) =>
     Cause.isDieReason(reason)
       ? [
