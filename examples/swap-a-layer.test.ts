@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 import { Ballast, Config, ProviderError, RateLimitError, collect, complete } from "../src/index.ts"
 import type { ChatCompletion } from "../src/index.ts"
 import { Provider } from "../src/services/provider.ts"
-import { RateLimiter } from "../src/services/rate-limiter.ts"
+import * as RateLimiter from "../src/services/rate-limiter.ts"
 
 /** The code under test: what your feature does with an answer. */
 const title = (text: string) =>
@@ -27,6 +27,10 @@ const answering = (content: string): ChatCompletion => ({
   created: 0,
   model: "scripted",
   choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }]
+})
+
+const overTheLimit = new RateLimitError({
+  reason: { _tag: "Exceeded", dimension: "user", unit: "requests", limit: 100, windowMs: 60_000, retryAfterMs: 1_000 }
 })
 
 describe("title", () => {
@@ -68,21 +72,10 @@ describe("title", () => {
   it.effect("has a fallback for callers over their limit", () =>
     Effect.gen(function* () {
       // A limiter that always refuses.
-      const exhausted = Layer.succeed(RateLimiter, {
-        reserve: () =>
-          Effect.fail(
-            new RateLimitError({
-              reason: {
-                _tag: "Exceeded",
-                dimension: "user",
-                unit: "requests",
-                limit: 100,
-                windowMs: 60_000,
-                retryAfterMs: 1_000
-              }
-            })
-          )
-      })
+      const exhausted = Layer.succeed(
+        RateLimiter.RateLimiter,
+        RateLimiter.make(() => () => Effect.fail(overTheLimit))
+      )
       const layer = Layer.merge(Ballast.layer(Config.defaultConfig), exhausted)
       assert.strictEqual(yield* Effect.provide(title("anything"), layer), "Untitled")
     })

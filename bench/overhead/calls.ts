@@ -33,6 +33,10 @@ export interface CallCost {
   readonly ratio: number
 }
 
+const microtask = () => new Promise<void>((resolve) => queueMicrotask(resolve))
+
+const turn = () => new Promise<void>((resolve) => void setImmediate(resolve))
+
 const cockatielStack = () =>
   wrap(
     retry(handleAll, { maxAttempts: 2 }),
@@ -41,13 +45,14 @@ const cockatielStack = () =>
     timeout(8_000, TimeoutStrategy.Aggressive)
   )
 
+const minus = (x: number, y: number) => x - y
+
 const costs = async (
   variants: Readonly<Record<"bare" | "ballast" | "plain" | "cockatiel", Clock.Variant>>,
   rounds: number,
   count: number
 ): Promise<CallCost> => {
   const times = await Clock.interleaved(variants, rounds, count)
-  const minus = (x: number, y: number) => x - y
   const policy = Clock.paired(times.ballast, times.bare, minus)
   const cockatiel = Clock.paired(times.cockatiel, times.plain, minus)
   return {
@@ -80,7 +85,6 @@ export const isolated = (
   count: number
 ): Promise<CallCost> => {
   const policy = cockatielStack()
-  const work = () => new Promise<void>((resolve) => queueMicrotask(resolve))
   return costs(
     {
       bare: { name: "bare", run: inOneFiber(services, bareCall) },
@@ -88,13 +92,13 @@ export const isolated = (
       plain: {
         name: "plain",
         run: async (times) => {
-          for (let i = 0; i < times; i++) await work()
+          for (let i = 0; i < times; i++) await microtask()
         }
       },
       cockatiel: {
         name: "cockatiel",
         run: async (times) => {
-          for (let i = 0; i < times; i++) await policy.execute(work)
+          for (let i = 0; i < times; i++) await policy.execute(microtask)
         }
       }
     },
@@ -175,7 +179,6 @@ export const inSitu = async (
   const sockets = await echo()
   const policy = cockatielStack()
   const run = Effect.runPromiseWith(services)
-  const turn = () => new Promise<void>((resolve) => void setImmediate(resolve))
   const bare = Effect.scoped(Effect.suspend(() => Stack.nextTurn.open(Stack.candidate, Stack.openRequest)))
   const inFiber = (each: Effect.Effect<unknown, unknown, Stack.Services>) => (times: number) =>
     concurrently(times, async (caller) => {

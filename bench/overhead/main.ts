@@ -26,6 +26,9 @@ const usage = `usage: npm run bench -- overhead [--quick] [--json] [--profile]
 /** What we aim at. Absolute values are for an idle core of about 2.5 GHz. */
 const targets = { inSituMicros: 30, deltaMicros: 5, bytesInFlight: 4_096 } as const
 
+const table = (shares: Profile.Shares) =>
+  shares.map(([name, micros]) => `  ${name.padEnd(46)}${micros.toFixed(2).padStart(8)} µs`)
+
 /** Run the benchmark. */
 export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
   const { values } = parseArgs({
@@ -48,8 +51,6 @@ export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
       alone: await Profile.alone(rounds, 10_000 * times),
       byModule: await Profile.byModule(20_000 * times)
     }
-    const table = (shares: Profile.Shares) =>
-      shares.map(([name, micros]) => `  ${name.padEnd(46)}${micros.toFixed(2).padStart(8)} µs`)
     const text = [
       "Each guard alone, through its port (tight loop, CPU over an empty scope):",
       ...table(result.alone),
@@ -105,10 +106,11 @@ interface Result {
   readonly refusals: Refusals.RefusalCost
 }
 
+const micros = (value: number) => `${value.toFixed(2)} µs`
+const line = (name: string, value: string, target: string, met: boolean | undefined) =>
+  `${name.padEnd(48)}${value.padStart(12)}   ${target.padEnd(16)}${met === undefined ? "" : met ? "met" : "MISSED"}`.trimEnd()
+
 const report = ({ deltaReady, deltaWaiting, inFlight: memory, inSitu, isolated, refusals }: Result): string => {
-  const micros = (value: number) => `${value.toFixed(2)} µs`
-  const line = (name: string, value: string, target: string, met: boolean | undefined) =>
-    `${name.padEnd(48)}${value.padStart(12)}   ${target.padEnd(16)}${met === undefined ? "" : met ? "met" : "MISSED"}`.trimEnd()
   const call = (name: string, cost: Calls.CallCost, target: number | undefined) => [
     line(
       `policies of a call, ${name}`,

@@ -59,7 +59,7 @@ export const alone = (rounds: number, count: number): Promise<Shares> =>
             Effect.map(get(RateLimiter).reserve(Stack.caller, 350), (reservation) => reservation.settle(250))
           ),
           router: LeaseScope.scoped(get(Router).route(model, Stack.caller)),
-          "retry budget": LeaseScope.scoped(Effect.andThen(get(RetryBudget).enter, get(RetryBudget).deposit)),
+          "retry budget": LeaseScope.scoped(Effect.map(get(RetryBudget).enter, () => get(RetryBudget).deposit())),
           "circuit breaker": LeaseScope.scoped(
             Effect.map(get(CircuitBreaker).acquire(key), (lease) => lease.succeed(100))
           ),

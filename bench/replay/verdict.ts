@@ -55,11 +55,6 @@ const ofServer = (endings: ReadonlyArray<Ending>, server: Counters): ReadonlyArr
   const ok = server.byOutcome.get("ok") ?? 0
   const cancelled = server.byOutcome.get("cancelled") ?? 0
   const errors = total - ok - cancelled
-  const within = (name: string, value: number, least: number, most: number): Check => ({
-    name,
-    ok: least <= value && value <= most,
-    detail: least === most ? `${value}, expected ${least}` : `${value}, expected ${least} to ${most}`
-  })
   return [
     within("server: all requests", total, endings.length - unheard, endings.length),
     within("server: answered", ok, count(endings, "answered"), count(endings, "answered") + left),
@@ -74,3 +69,9 @@ const ofServer = (endings: ReadonlyArray<Ending>, server: Counters): ReadonlyArr
     within("server: in flight after quiet", server.inFlight, 0, 0)
   ]
 }
+
+const within = (name: string, value: number, least: number, most: number): Check => ({
+  name,
+  ok: least <= value && value <= most,
+  detail: least === most ? `${value}, expected ${least}` : `${value}, expected ${least} to ${most}`
+})

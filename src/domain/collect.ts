@@ -95,7 +95,7 @@ const messageOf = ({ message, toolCalls }: Choice) => ({
 })
 
 const inOrder = <A>(byIndex: ReadonlyMap<number, A>): ReadonlyArray<readonly [number, A]> =>
-  Array.from(byIndex).sort(([one], [other]) => one - other)
+  Array.from(byIndex).toSorted(([one], [other]) => one - other)
 
 /** Fields whose value is whole whenever it comes; some vendors repeat them in every chunk. */
 const wholeFields = new Set(["role", "id", "type", "name", "index"])

@@ -8,6 +8,7 @@ import { Bulkhead } from "../../src/services/bulkhead.ts"
 import type { BulkheadRequest } from "../../src/services/bulkhead.ts"
 import * as Deadline from "../../src/services/deadline.ts"
 import * as RequestRecord from "../../src/services/request-record.ts"
+import { enter } from "../support/raw-entry.ts"
 
 const policy: BulkheadPolicy = { maxInFlight: 2, maxQueue: 3, maxWaitMs: 1_000 }
 
@@ -25,8 +26,8 @@ const occupy = (request = ask()) =>
   Effect.gen(function* () {
     const bulkhead = yield* Bulkhead
     const scope = yield* Scope.make()
-    const waited = yield* Scope.provide(bulkhead.acquire(request), scope)
-    return { waited, release: Scope.close(scope, Exit.void) }
+    const { waitedMs } = yield* Scope.provide(bulkhead.acquire(request), scope)
+    return { waited: waitedMs, release: Scope.close(scope, Exit.void) }
   })
 
 const stateOf = (key = "openai") => Effect.flatMap(Bulkhead, (bulkhead) => bulkhead.state(key))
@@ -203,6 +204,90 @@ export const suite = (
         yield* held.release
         yield* Fiber.join(interrupting)
         assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 1, queued: 0 })
+      }),
+      { maxInFlight: 1, maxQueue: 3, maxWaitMs: 1_000 }
+    )
+
+    effect(
+      "the raw way in and the scoped one share the places, the queue and the refusals",
+      Effect.gen(function* () {
+        const bulkhead = yield* Bulkhead
+        const raw = yield* enter(bulkhead.acquireUnsafe(ask()))
+        assert.strictEqual(raw.waitedMs, 0)
+        const scoped = yield* occupy()
+        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 2, queued: 0 })
+        const waiters = [
+          yield* Effect.forkChild(occupy()),
+          yield* Effect.forkChild(enter(bulkhead.acquireUnsafe(ask()))),
+          yield* Effect.forkChild(occupy())
+        ] as const
+        yield* turns(2)
+        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 2, queued: 3 })
+        const refused = yield* Effect.flip(enter(bulkhead.acquireUnsafe(ask()), "req-8"))
+        assert.strictEqual(refused.reason._tag, "QueueFull")
+        assert.strictEqual(refused.requestId, "req-8")
+        yield* TestClock.adjust(100)
+        raw.release()
+        yield* scoped.release
+        assert.strictEqual((yield* Fiber.join(waiters[0])).waited, 100)
+        assert.strictEqual((yield* Fiber.join(waiters[1])).waitedMs, 100)
+        yield* Fiber.interrupt(waiters[2])
+        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 2, queued: 0 })
+      })
+    )
+
+    effect(
+      "a permit that is released again, or by its scope as well, is given back once",
+      Effect.gen(function* () {
+        const bulkhead = yield* Bulkhead
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const raw = yield* enter(bulkhead.acquireUnsafe(ask()))
+            const scoped = yield* bulkhead.acquire(ask())
+            const keeper = yield* Effect.forkChild(occupy())
+            const waiter = yield* Effect.forkChild(occupy())
+            yield* turns(1)
+            raw.release()
+            raw.release()
+            yield* turns(2)
+            assert.isDefined(keeper.pollUnsafe())
+            assert.isUndefined(waiter.pollUnsafe())
+            scoped.release()
+            scoped.release()
+            yield* turns(2)
+            assert.isDefined(waiter.pollUnsafe())
+          })
+        )
+        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 2, queued: 0 })
+      })
+    )
+
+    effect(
+      "a wait on the raw way in is interruptible through restore, and leaves nothing behind",
+      Effect.gen(function* () {
+        const bulkhead = yield* Bulkhead
+        const held = yield* occupy()
+        for (let ops = 3; ops <= 64; ops++) {
+          // Inside an uninterruptible region `restore` restores that: this one has to wait.
+          const waiter = yield* Effect.uninterruptible(enter(bulkhead.acquireUnsafe(ask()))).pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, ops),
+            Effect.forkChild
+          )
+          const free = yield* Effect.forkChild(
+            Effect.provideService(enter(bulkhead.acquireUnsafe(ask())), Scheduler.MaxOpsBeforeYield, ops)
+          )
+          yield* turns(4)
+          assert.strictEqual((yield* stateOf()).queued, 2)
+          waiter.interruptUnsafe()
+          yield* Fiber.interrupt(free)
+          assert.isUndefined(waiter.pollUnsafe())
+          assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 1, queued: 1 })
+          yield* TestClock.adjust(1_010)
+          assert.isTrue(Exit.isFailure(yield* Fiber.await(waiter)))
+          assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 1, queued: 0 })
+        }
+        yield* held.release
+        assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 0, queued: 0 })
       }),
       { maxInFlight: 1, maxQueue: 3, maxWaitMs: 1_000 }
     )

@@ -7,6 +7,7 @@ import type { BreakerPolicy } from "../../src/domain/policy.ts"
 import { CircuitBreaker } from "../../src/services/circuit-breaker.ts"
 import type { BreakerLease, BreakerTransition } from "../../src/services/circuit-breaker.ts"
 import * as RequestRecord from "../../src/services/request-record.ts"
+import { enter } from "../support/raw-entry.ts"
 
 const policy: BreakerPolicy = {
   windowMs: 10_000,
@@ -342,6 +343,41 @@ export const suite = (name: string, layer: (policy: BreakerPolicy) => Layer.Laye
           Effect.provideService(Effect.scoped(acquire), RequestRecord.CurrentRecord, record)
         )
         assert.strictEqual(error.requestId, "req-7")
+      })
+    )
+
+    effect(
+      "the raw way in and the scoped one are the same breaker",
+      Effect.gen(function* () {
+        const breaker = yield* CircuitBreaker
+        const raw = yield* Effect.forEach(Array.from({ length: 5 }), () => enter(breaker.acquireUnsafe(key)))
+        for (const lease of raw) lease.fail()
+        yield* times(4, bad)
+        assert.strictEqual(yield* stateOf, "closed")
+        ;(yield* enter(breaker.acquireUnsafe(key))).fail()
+        assert.strictEqual(yield* stateOf, "open")
+        const refused = yield* Effect.flip(enter(breaker.acquireUnsafe(key), "req-8"))
+        assert.deepStrictEqual(refused.reason, yield* refusal)
+        assert.strictEqual(refused.requestId, "req-8")
+      })
+    )
+
+    effect(
+      "a probe that is released twice gives its place to one other alone",
+      Effect.gen(function* () {
+        const breaker = yield* CircuitBreaker
+        yield* toHalfOpen
+        const [first] = yield* Effect.forEach([1, 2, 3], () => enter(breaker.acquireUnsafe(key)))
+        assert.strictEqual((yield* refusal)._tag, "Probing")
+        first!.release()
+        first!.release()
+        yield* enter(breaker.acquireUnsafe(key))
+        assert.strictEqual((yield* refusal)._tag, "Probing")
+        // By hand and by its scope; nor does a verdict after the release count.
+        first!.succeed(1)
+        first!.fail()
+        assert.strictEqual(yield* stateOf, "half-open")
+        assert.strictEqual((yield* refusal)._tag, "Probing")
       })
     )
 

@@ -7,6 +7,7 @@ import type { RateLimitError } from "../../src/domain/errors.ts"
 import type { Limit, RateLimits } from "../../src/domain/policy.ts"
 import { RateLimiter } from "../../src/services/rate-limiter.ts"
 import * as RequestRecord from "../../src/services/request-record.ts"
+import { enter } from "../support/raw-entry.ts"
 
 const limits = (some: { readonly [K in "user" | "ip" | "tenant" | "global"]?: Limit }): RateLimits => ({
   user: {},
@@ -252,6 +253,60 @@ export const suite = (name: string, layer: (limits: RateLimits) => Layer.Layer<R
         assert.strictEqual(yield* passed(caller, 3, NaN), 3)
         assert.strictEqual(yield* passed(caller, 3, -100), 3)
         assert.strictEqual(yield* passed(caller, 11, 1), 10)
+      })
+    )
+
+    effect(
+      "the raw way in and the scoped one charge the same buckets and refuse alike",
+      { user: { requestsPerMinute: 4, tokensPerMinute: 100 } },
+      Effect.gen(function* () {
+        const limiter = yield* RateLimiter
+        const scoped = yield* limiter.reserve(caller, 10)
+        const raw = yield* enter(limiter.reserveUnsafe(caller, 10))
+        assert.deepStrictEqual(
+          [scoped, raw].map(({ states }) => states.map(({ remaining }) => remaining)),
+          [
+            [3, 90],
+            [2, 80]
+          ]
+        )
+        const viaScope = yield* Effect.flip(limiter.reserve(caller, 90))
+        const viaRaw = yield* Effect.flip(enter(limiter.reserveUnsafe(caller, 90), "req-8"))
+        assert.deepStrictEqual(viaRaw.reason, viaScope.reason)
+        assert.strictEqual(viaRaw.requestId, "req-8")
+        raw.release()
+        const again = yield* enter(limiter.reserveUnsafe(caller, 90))
+        assert.deepStrictEqual(
+          again.states.map(({ remaining }) => remaining),
+          [2, 0]
+        )
+      })
+    )
+
+    effect(
+      "releasing twice gives back once; after a settlement releasing does nothing, and the other way round",
+      { user: { requestsPerMinute: 10, tokensPerMinute: 100 } },
+      Effect.gen(function* () {
+        const limiter = yield* RateLimiter
+        const left = Effect.map(Effect.scoped(limiter.reserve(caller, 0)), ({ states }) =>
+          states.map(({ remaining }) => remaining)
+        )
+        yield* spend(caller, 50)
+        const twice = yield* enter(limiter.reserveUnsafe(caller, 20))
+        twice.release()
+        twice.release()
+        assert.deepStrictEqual(yield* left, [8, 50])
+        const settled = yield* enter(limiter.reserveUnsafe(caller, 20))
+        settled.settle(10)
+        settled.release()
+        assert.deepStrictEqual(yield* left, [7, 40])
+        const released = yield* enter(limiter.reserveUnsafe(caller, 20))
+        released.release()
+        released.settle(20)
+        assert.deepStrictEqual(yield* left, [7, 40])
+        // By hand and by its scope.
+        yield* Effect.scoped(Effect.map(limiter.reserve(caller, 20), (reservation) => reservation.release()))
+        assert.deepStrictEqual(yield* left, [7, 40])
       })
     )
 

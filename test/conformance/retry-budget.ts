@@ -4,6 +4,7 @@ import { Effect, Exit, Fiber, Layer, Scheduler, Scope } from "effect"
 import { defaults } from "../../src/domain/policy.ts"
 import type { RetryPolicyValues } from "../../src/domain/policy.ts"
 import { RetryBudget } from "../../src/services/retry-budget.ts"
+import { enter } from "../support/raw-entry.ts"
 
 const policy: RetryPolicyValues = {
   ...defaults.retry,
@@ -17,7 +18,7 @@ const drawOnce = Effect.scoped(Effect.flatMap(RetryBudget, (budget) => budget.dr
 const drawn = (tries: number) =>
   Effect.map(
     Effect.forEach(Array.from({ length: tries }), () => drawOnce),
-    (granted) => granted.filter(Boolean).length
+    (draws) => draws.filter(({ granted }) => granted).length
   )
 
 /** Do `effect` in a scope that stays open. */
@@ -37,11 +38,11 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
       Effect.gen(function* () {
         const budget = yield* RetryBudget
         assert.strictEqual(yield* drawn(100), 10)
-        for (let i = 0; i < 9; i++) yield* budget.deposit
+        for (let i = 0; i < 9; i++) budget.deposit()
         assert.strictEqual(yield* drawn(5), 0)
-        yield* budget.deposit
+        budget.deposit()
         assert.strictEqual(yield* drawn(5), 1)
-        for (let i = 0; i < 1_000; i++) yield* budget.deposit
+        for (let i = 0; i < 1_000; i++) budget.deposit()
         assert.strictEqual(yield* drawn(100), 10)
       })
     )
@@ -55,7 +56,7 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
           extra += yield* Effect.scoped(
             Effect.andThen(
               budget.enter,
-              Effect.map(budget.draw, (granted) => (granted ? 1 : 0))
+              Effect.map(budget.draw, ({ granted }) => (granted ? 1 : 0))
             )
           )
         }
@@ -70,19 +71,19 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
         const extras = []
         for (let i = 0; i < 5; i++) extras.push(yield* hold(budget.draw))
         assert.deepStrictEqual(
-          extras.map(({ value }) => value),
+          extras.map(({ value }) => value.granted),
           [true, true, true, false, false]
         )
         assert.strictEqual(yield* budget.available, 0)
         // 20 first calls: 5 of 25 are a fifth.
         const first = yield* Effect.forEach(Array.from({ length: 20 }), () => hold(budget.enter))
         assert.strictEqual(yield* budget.available, 2)
-        assert.isTrue((yield* hold(budget.draw)).value)
-        assert.isTrue((yield* hold(budget.draw)).value)
-        assert.isFalse((yield* hold(budget.draw)).value)
+        assert.isTrue((yield* hold(budget.draw)).value.granted)
+        assert.isTrue((yield* hold(budget.draw)).value.granted)
+        assert.isFalse((yield* hold(budget.draw)).value.granted)
         yield* Effect.forEach(first, ({ close }) => close)
         yield* extras[0]!.close
-        assert.isFalse((yield* hold(budget.draw)).value)
+        assert.isFalse((yield* hold(budget.draw)).value.granted)
       })
     )
 
@@ -102,10 +103,60 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
       "a budget of nothing allows nothing",
       Effect.gen(function* () {
         const budget = yield* RetryBudget
-        for (let i = 0; i < 100; i++) yield* budget.deposit
+        for (let i = 0; i < 100; i++) budget.deposit()
         assert.strictEqual(yield* drawn(10), 0)
       }),
       { ...policy, budgetMax: 0 }
+    )
+
+    effect(
+      "the raw ways in and the scoped ones count the same",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        const raw = []
+        for (let i = 0; i < 10; i++) raw.push(yield* enter(budget.enterUnsafe))
+        const scoped = yield* Effect.forEach(Array.from({ length: 10 }), () => hold(budget.enter))
+        // 20 first calls allow 5 extra ones.
+        assert.strictEqual(yield* budget.available, 5)
+        const draw = yield* enter(budget.drawUnsafe)
+        assert.isTrue(draw.granted)
+        assert.isTrue((yield* hold(budget.draw)).value.granted)
+        assert.strictEqual(yield* budget.available, 3)
+        for (const lease of raw) lease.release()
+        // 12 in flight, 2 of them extra: a third is the floor.
+        assert.strictEqual(yield* budget.available, 1)
+        yield* Effect.forEach(scoped, ({ close }) => close)
+        assert.strictEqual(yield* budget.available, 1)
+        draw.release()
+        assert.strictEqual(yield* budget.available, 2)
+      })
+    )
+
+    effect(
+      "releasing twice gives back once, and a draw that was not granted has nothing to give back",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        const draws = []
+        for (let i = 0; i < 4; i++) draws.push(yield* enter(budget.drawUnsafe))
+        assert.deepStrictEqual(
+          draws.map(({ granted }) => granted),
+          [true, true, true, false]
+        )
+        draws[3]!.release()
+        assert.strictEqual(yield* budget.available, 0)
+        draws[0]!.release()
+        draws[0]!.release()
+        assert.strictEqual(yield* budget.available, 1)
+        // Released by hand and by its scope.
+        yield* Effect.scoped(Effect.map(budget.draw, (draw) => draw.release()))
+        assert.strictEqual(yield* budget.available, 1)
+        const first = []
+        for (let i = 0; i < 20; i++) first.push(yield* enter(budget.enterUnsafe))
+        assert.strictEqual(yield* budget.available, 3)
+        for (let i = 0; i < 5; i++) first[0]!.release()
+        // 19 first calls and 2 extra ones: 3 of 22 and 4 of 23 keep the share of a fifth, 5 of 24 would not.
+        assert.strictEqual(yield* budget.available, 2)
+      })
     )
 
     effect(
@@ -119,11 +170,11 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
             ).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, ops), Effect.forkChild)
             for (let i = 0; i < turns; i++) yield* Effect.yieldNow
             yield* Fiber.interrupt(fiber)
-            for (let i = 0; i < 10; i++) yield* budget.deposit
+            for (let i = 0; i < 10; i++) budget.deposit()
           }
         }
         // Only the floor is left: nothing is in flight.
-        for (let i = 0; i < 100; i++) yield* budget.deposit
+        for (let i = 0; i < 100; i++) budget.deposit()
         assert.strictEqual(yield* budget.available, 3)
       })
     )

@@ -208,7 +208,8 @@ describe("embeddings and models", () => {
         price,
         candidates: ["up/m"] as [string]
       }))
-      const openai = openaiClient(yield* boot({ config: { models } }))
+      const server = yield* boot({ config: { models } })
+      const openai = openaiClient(server)
       const list = yield* Effect.promise(() => openai.models.list())
       assert.deepStrictEqual(
         list.data.map(({ id }) => id),
@@ -219,6 +220,11 @@ describe("embeddings and models", () => {
         assert.strictEqual(model.id, id)
         assert.strictEqual(model.object, "model")
       }
+      // Clients that build URLs by hand do not escape the slash; and an id of the client's own comes back.
+      const plain = yield* Effect.promise(() =>
+        fetch(`${server.url}/v1/models/vendor/chat`, { headers: { "x-request-id": "mine-1" } })
+      )
+      assert.deepStrictEqual([plain.status, plain.headers.get("x-request-id")], [200, "mine-1"])
       const unknown = yield* rejection(() => openai.models.retrieve("nope"))
       assert(unknown instanceof APIError)
       assert.deepStrictEqual([unknown.status, unknown.code, unknown.param], [404, "model_not_found", "model"])

@@ -227,7 +227,7 @@ describe("a client that leaves", { timeout: 20_000 }, () => {
         Array.from({ length: 30 }, (_, index) => Client.open(server.url, { body: chat({ stream: index % 3 !== 0 }) }))
       )
       yield* upstream.nextCall
-      yield* Effect.all(calls.map((call) => call.leave))
+      yield* Effect.forEach(calls, (call) => call.leave)
       yield* FaultServer.atRest(server)
     })
   )
@@ -259,6 +259,25 @@ const halfClosing = (port: number, body: object, until: string) =>
     }),
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
+
+describe("a client with two requests on one connection", { timeout: 20_000 }, () => {
+  it.live("leaves both when it leaves, also the one whose answer has to wait for the other's", () =>
+    Effect.gen(function* () {
+      const { server, upstream } = yield* start(hang)
+      const socket = yield* Effect.acquireRelease(
+        Effect.sync(() => Net.connect(server.port, "127.0.0.1").on("error", () => {})),
+        (each) => Effect.sync(() => each.destroy())
+      )
+      socket.write(post(chat()) + post(chat()))
+      yield* upstream.nextCall
+      yield* upstream.nextCall
+      socket.destroy()
+      const leftAt = performance.now()
+      assertPrompt("pipelined", [(yield* upstream.nextClose) - leftAt, (yield* upstream.nextClose) - leftAt])
+      yield* FaultServer.atRest(server)
+    })
+  )
+})
 
 /** Whoever sends FIN counts as gone, as with `node:http` itself: from here it cannot be told from a client that has left. */
 describe("a client that half-closes", { timeout: 20_000 }, () => {
@@ -307,21 +326,21 @@ const flood = (call: ScriptedCall) => {
   return state
 }
 
-describe("a client that does not read", { timeout: 20_000 }, () => {
-  /** A raw client that reads nothing after the head of the answer. */
-  const stuck = (port: number) =>
-    Effect.acquireRelease(
-      Effect.callback<Net.Socket>((resume) => {
-        const socket = Net.connect(port, "127.0.0.1", () => socket.write(post(chat({ stream: true }))))
-        socket.on("error", () => {})
-        socket.once("data", () => {
-          socket.pause()
-          resume(Effect.succeed(socket))
-        })
-      }),
-      (socket) => Effect.sync(() => socket.destroy())
-    )
+/** A raw client that reads nothing after the head of the answer. */
+const stuck = (port: number) =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Socket>((resume) => {
+      const socket = Net.connect(port, "127.0.0.1", () => socket.write(post(chat({ stream: true }))))
+      socket.on("error", () => {})
+      socket.once("data", () => {
+        socket.pause()
+        resume(Effect.succeed(socket))
+      })
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
 
+describe("a client that does not read", { timeout: 20_000 }, () => {
   it.live("holds its provider back: what is buffered is bounded, and reading goes on where it stopped", () =>
     Effect.gen(function* () {
       let state: ReturnType<typeof flood> | undefined

@@ -519,10 +519,10 @@ describe("secrets", { timeout: 20_000 }, () => {
   )
 })
 
-describe("the breaker", { timeout: 20_000 }, () => {
-  const ask = (server: FaultServer.FaultServer): Effect.Effect<Client.Answer, never, Scope.Scope> =>
-    Client.send(server.url, { body: chat() })
+const ask = (server: FaultServer.FaultServer): Effect.Effect<Client.Answer, never, Scope.Scope> =>
+  Client.send(server.url, { body: chat() })
 
+describe("the breaker", { timeout: 20_000 }, () => {
   it.live("opens after enough failures, refuses at once, probes, and closes again", () =>
     Effect.gen(function* () {
       let healthy = false

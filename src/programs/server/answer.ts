@@ -67,7 +67,9 @@ const frames = (batch: ReadonlyArray<CompletionEvent>, includeUsage: boolean): s
   return text
 }
 
-const isUsageOnly = ({ chunk }: ChunkEvent): boolean => chunk.choices.length === 0 && chunk.usage !== undefined
+/** `usage: null` is on every other chunk of a provider that was asked for the counts; such a chunk has something else to say. */
+const isUsageOnly = ({ chunk }: ChunkEvent): boolean =>
+  chunk.choices.length === 0 && chunk.usage !== undefined && chunk.usage !== null
 
 /** One event; text with line breaks needs a `data:` on each line (HTML standard, "Server-sent events"). */
 const frame = (data: string): string => `data: ${data.includes("\n") ? data.replaceAll("\n", "\ndata: ") : data}\n\n`

@@ -1,17 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scheduler, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as Caller from "../../../src/domain/caller.ts"
 import * as Guard from "../../../src/services/guard.ts"
+import * as LeaseScope from "../../../src/services/lease-scope.ts"
+import * as RequestRecord from "../../../src/services/request-record.ts"
 
 /** A guard that counts its open leases. */
 const counting = () => {
   const state = { open: 0, taken: 0 }
-  const acquire = Effect.uninterruptible(
-    Effect.withFiber<number, never, Scope.Scope>((fiber) => {
-      state.open++
-      return Guard.held(fiber, ++state.taken, () => Effect.sync(() => void state.open--))
+  const enter: Guard.EnterUnsafe<Guard.Lease, never> = () => {
+    state.open++
+    state.taken++
+    let held = true
+    return Effect.succeed({
+      release: () => {
+        if (held) state.open--
+        held = false
+      }
     })
-  )
-  return { state, acquire }
+  }
+  return { state, enter, acquire: Guard.acquire(enter) }
 }
 
 describe("Guard.protect", () => {
@@ -102,14 +111,96 @@ describe("Guard.protectStream", () => {
   )
 })
 
-describe("Guard.held", () => {
+describe("Guard.acquire", () => {
   it.effect("gives back at once when the scope is already closed", () =>
     Effect.gen(function* () {
       const { acquire, state } = counting()
       const scope = yield* Scope.make()
       yield* Scope.close(scope, Exit.void)
       yield* Scope.provide(acquire, scope)
+      assert.strictEqual(state.taken, 1)
       assert.strictEqual(state.open, 0)
+    })
+  )
+
+  it.effect("registers with an ordinary scope and with a lease scope alike", () =>
+    Effect.gen(function* () {
+      const { acquire, state } = counting()
+      const ordinary = yield* Scope.make()
+      const leases = LeaseScope.makeUnsafe()
+      yield* Scope.provide(acquire, ordinary)
+      yield* Scope.provide(acquire, leases)
+      assert.strictEqual(state.open, 2)
+      assert.isUndefined(LeaseScope.close(leases, Exit.void))
+      assert.strictEqual(state.open, 1)
+      yield* Scope.close(ordinary, Exit.void)
+      assert.strictEqual(state.open, 0)
+    })
+  )
+
+  it.effect("hands the guard the request's id, and a refusal through", () =>
+    Effect.gen(function* () {
+      const refusing: Guard.EnterUnsafe<Guard.Lease, string> = (_restore, requestId) =>
+        Effect.fail(`refused ${requestId}`)
+      const refusal = Effect.flip(Guard.acquire(refusing))
+      const record = RequestRecord.make({ id: "req-7", operation: "chat", caller: Caller.anonymous, startedAt: 0 })
+      assert.strictEqual(yield* refusal, "refused undefined")
+      assert.strictEqual(yield* Effect.provideService(refusal, RequestRecord.CurrentRecord, record), "refused req-7")
+    })
+  )
+
+  it.effect("takes nothing before it is run, and anew each time", () =>
+    Effect.gen(function* () {
+      const { acquire, state } = counting()
+      assert.strictEqual(state.taken, 0)
+      yield* Effect.scoped(Effect.andThen(acquire, acquire))
+      assert.deepStrictEqual(state, { open: 0, taken: 2 })
+    })
+  )
+
+  it.effect("a guard that waits is interruptible in its wait, and only there", () =>
+    Effect.gen(function* () {
+      const state = { open: 0, waiting: 0 }
+      const waits: Guard.EnterUnsafe<Guard.Lease, never> = (restore) => {
+        state.waiting++
+        return Effect.onExit(
+          Effect.andThen(
+            restore(Effect.sleep(100)),
+            Effect.sync(() => {
+              state.open++
+              return { release: () => void state.open-- }
+            })
+          ),
+          () => Effect.sync(() => void state.waiting--)
+        )
+      }
+      for (let ops = 3; ops <= 64; ops++) {
+        const turns = ops % 7
+        const fiber = yield* Effect.scoped(Effect.andThen(Guard.acquire(waits), Effect.never)).pipe(
+          Effect.provideService(Scheduler.MaxOpsBeforeYield, ops),
+          Effect.forkChild
+        )
+        for (let i = 0; i < turns; i++) yield* Effect.yieldNow
+        if (ops % 2 === 0) yield* TestClock.adjust(100)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(state, { open: 0, waiting: 0 }, `${ops}`)
+      }
+    })
+  )
+})
+
+describe("Guard.chain", () => {
+  it.effect("goes on with a success, stops at a failure, done or not", () =>
+    Effect.gen(function* () {
+      const next = (n: number) => Effect.succeed(n + 1)
+      // Nothing is left to interpret where both are done.
+      assert.isTrue(Exit.isExit(Guard.chain(Exit.succeed(1), next)))
+      assert.strictEqual(yield* Guard.chain(Exit.succeed(1), next), 2)
+      assert.strictEqual(yield* Guard.chain(Effect.as(Effect.yieldNow, 1), next), 2)
+      const failing: Effect.Effect<number, string> = Effect.fail("x")
+      assert.deepStrictEqual(yield* Effect.exit(Guard.chain(failing, next)), Exit.fail("x"))
+      const later: Effect.Effect<number, string> = Effect.andThen(Effect.yieldNow, Effect.fail("y"))
+      assert.deepStrictEqual(yield* Effect.exit(Guard.chain(later, next)), Exit.fail("y"))
     })
   )
 })

@@ -14,7 +14,7 @@ describe("rate limiter in memory", () => {
       const { service, size } = yield* RateLimiterMemory.make(defaults.rateLimits)
       const visit = (id: number) =>
         service.reserve(Caller.make(`t${id % 50}`, { user: `u${id}`, ip: `ip${id}` }), 1).pipe(
-          Effect.flatMap(({ settle }) => settle(1)),
+          Effect.map((reservation) => reservation.settle(1)),
           Effect.scoped
         )
       for (let minute = 0; minute < 20; minute++) {

@@ -9,14 +9,15 @@ suite("memory", RetryBudgetMemory.layer)
 describe("retry budget in memory", () => {
   it.effect("the floor is for the whole fleet, not for each process", () =>
     Effect.gen(function* () {
+      const random = yield* Random.Random
       const fleet = Array.from({ length: 30 }, () =>
-        RetryBudgetMemory.make({ ...defaults.retry, budgetMinConcurrent: 3 }, { processes: 30 })
+        RetryBudgetMemory.make({ ...defaults.retry, budgetMinConcurrent: 3 }, random, { processes: 30 })
       )
       let granted = 0
       for (let round = 0; round < 100; round++) {
         for (const budget of fleet) {
-          if (yield* Effect.scoped(budget.draw)) granted++
-          for (let i = 0; i < 10; i++) yield* budget.deposit
+          if ((yield* Effect.scoped(budget.draw)).granted) granted++
+          for (let i = 0; i < 10; i++) budget.deposit()
         }
       }
       // Each of 30 processes tries one call at a time: 3 of them get through on average.
