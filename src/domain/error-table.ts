@@ -113,9 +113,11 @@ export interface ErrorBody {
 export const errorBody = (error: BallastError, requestId: string | undefined = error.requestId): ErrorBody => {
   const { code, type } = rowOf(error)
   const reason = error.reason
-  const upstreamCode = "code" in reason && typeof reason.code === "string" ? reason.code : undefined
+  // The provider's own code and param only where it judged the client's request, not our key or our configuration.
+  const judged = !("provider" in error) || reason._tag === "BadRequest" || reason._tag === "TooLarge"
+  const upstreamCode = judged && "code" in reason && typeof reason.code === "string" ? reason.code : undefined
   const param =
-    "param" in reason && typeof reason.param === "string"
+    judged && "param" in reason && typeof reason.param === "string"
       ? reason.param
       : reason._tag === "UnknownModel" || reason._tag === "WrongKind"
         ? "model"

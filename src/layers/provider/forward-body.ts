@@ -3,6 +3,7 @@
  * and writing a long prompt again costs as much as a whole proxied call, so
  * only what must change is changed, in the text itself where that is safe.
  */
+import { Result } from "effect"
 import type { JsonObject } from "./json.ts"
 
 /**
@@ -14,21 +15,22 @@ import type { JsonObject } from "./json.ts"
  * `"model"` in all of it, no escapes that could spell the key otherwise, and
  * the alias as its value. Everything else is encoded anew: JSON readers differ
  * in which of two equal keys they take, and a caller must not get past the
- * router by that.
+ * router by that. `undefined` where the request is nested too deeply to encode.
  */
 export const rewrite = (
   text: string | undefined,
   request: JsonObject & { readonly model: string },
   model: string,
   extra: JsonObject | undefined
-): string => {
+): string | undefined => {
   const renamed = text === undefined ? undefined : renameIn(text, request.model, model)
   if (renamed !== undefined) {
     if (extra === undefined) return renamed
     const appended = appendTo(renamed, extra)
     if (appended !== undefined) return appended
   }
-  return JSON.stringify({ ...request, ...extra, model })
+  const encoded = Result.try(() => JSON.stringify({ ...request, ...extra, model }))
+  return Result.isSuccess(encoded) ? encoded.success : undefined
 }
 
 const key = '"model"'

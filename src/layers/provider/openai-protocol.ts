@@ -13,7 +13,7 @@ import * as ForwardBody from "./forward-body.ts"
 import { isObject, parse } from "./json.ts"
 import type { JsonObject } from "./json.ts"
 import { encoded } from "./protocol.ts"
-import type { Protocol, Redact } from "./protocol.ts"
+import type { Encoded, Protocol, Redact } from "./protocol.ts"
 import { faultOf, inBandReasonOf } from "./status.ts"
 
 /**
@@ -34,11 +34,11 @@ export const make = (options: OpenAiProtocolOptions = {}): Protocol => {
     encodeChat: (model, { body, chat, includeUsage }) => {
       const asked = chat.stream_options
       if (!includeUsage || !streamUsage || chat.stream !== true || asked?.include_usage === true) {
-        return encoded(ForwardBody.rewrite(body, chat, model, undefined))
+        return bodyOf(ForwardBody.rewrite(body, chat, model, undefined))
       }
       const extra = { stream_options: { ...asked, include_usage: true } }
       // A field that is there already cannot be appended to the text.
-      return encoded(ForwardBody.rewrite("stream_options" in chat ? undefined : body, chat, model, extra))
+      return bodyOf(ForwardBody.rewrite("stream_options" in chat ? undefined : body, chat, model, extra))
     },
     decodeWhole: (text, redact) => {
       const value = parse(text)
@@ -47,7 +47,7 @@ export const make = (options: OpenAiProtocolOptions = {}): Protocol => {
       return isObject(value) && Array.isArray(value["choices"])
         ? // Checked as far as anything here reads it; the rest is the vendor's and passes through.
           { _tag: "Whole", completion: value as unknown as ChatCompletion, data: text }
-        : badResponse("a chat completion", value, text, redact)
+        : badResponse("a chat completion", value)
     },
     decodeStream: (_request, redact) => {
       const unfinished = new Set<number>()
@@ -69,7 +69,7 @@ export const make = (options: OpenAiProtocolOptions = {}): Protocol => {
         mayEnd: () => doneOptional && choices > 0 && unfinished.size === 0
       }
     },
-    encodeEmbedding: (model, { body, embedding }) => encoded(ForwardBody.rewrite(body, embedding, model, undefined)),
+    encodeEmbedding: (model, { body, embedding }) => bodyOf(ForwardBody.rewrite(body, embedding, model, undefined)),
     decodeEmbedding: (text, redact) => {
       const value = parse(text)
       const wrong = refused(value, redact)
@@ -77,7 +77,7 @@ export const make = (options: OpenAiProtocolOptions = {}): Protocol => {
       return isObject(value) && Array.isArray(value["data"])
         ? // As above.
           { _tag: "Embedding", response: value as unknown as EmbeddingResponse, data: text }
-        : badResponse("an embedding list", value, text, redact)
+        : badResponse("an embedding list", value)
     }
   }
 }
@@ -100,8 +100,11 @@ const refused = (value: unknown, redact: Redact): ProviderReason | undefined =>
 const inBand = (value: JsonObject | unknown, redact: Redact): ProviderReason =>
   inBandReasonOf(faultOf(value, "the stream reported an error"), redact)
 
-const badResponse = (expected: string, value: unknown, text: string, redact: Redact): ProviderReason => ({
+/** What a non-answer says is not repeated: nobody knows whose words are in it. */
+const badResponse = (expected: string, value: unknown): ProviderReason => ({
   _tag: "BadResponse",
-  detail:
-    value === undefined ? `the answer is not JSON: ${redact(text.slice(0, 120))}` : `the answer is not ${expected}`
+  detail: value === undefined ? "the answer is not JSON" : `the answer is not ${expected}`
 })
+
+const bodyOf = (body: string | undefined): Encoded | ProviderReason =>
+  body === undefined ? { _tag: "BadRequest", detail: "The request is nested too deeply." } : encoded(body)

@@ -110,7 +110,8 @@ const codeOf = (error: Error): string | undefined =>
 /** The reason for an error of undici's: its code decides, and whether the answer had begun. */
 export const reasonOf = (error: Error, started: boolean, connectTimeoutMs: number): TransportReason => {
   const code = codeOf(error)
-  const detail = error.message === "" ? (code ?? error.name) : error.message
+  // The code, not the message: the message of a failed connection names the address, which is nobody else's business.
+  const detail = code ?? error.name
   if (started) return { _tag: "Closed", detail }
   switch (code) {
     case "UND_ERR_CONNECT_TIMEOUT":

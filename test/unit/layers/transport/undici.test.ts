@@ -12,7 +12,7 @@ describe("undici", () => {
   it("sorts errors by code, and by whether the answer had begun", () => {
     assert.deepStrictEqual(before(error("connect ECONNREFUSED", "ECONNREFUSED")), {
       _tag: "Unreachable",
-      detail: "connect ECONNREFUSED",
+      detail: "ECONNREFUSED",
       refused: true
     })
     assert.deepInclude(before(new AggregateError([], "")), { _tag: "Unreachable", refused: false })
