@@ -103,7 +103,7 @@ const upstream = (options: ProviderConfig): Effect.Effect<Upstream, never, Trans
       return openaiCompatible({ ...common, baseUrl, doneOptional: options.doneOptional, auth: authOf(options) })
     case "sim":
       // The configuration keeps them as written; whoever made it has checked them, and `make` checks them again.
-      return Effect.map(SimUpstream.make(options.sim as SimOptionsInput), ({ upstream }) => upstream)
+      return Effect.map(SimUpstream.make(options.sim as SimOptionsInput), (sim) => sim.upstream)
   }
 }
 

@@ -53,6 +53,8 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   #waiter: (() => void) | undefined
   #wakesOnData = false
   #scheduled = false
+  #pull: Pull.Pull<Bytes, TransportError> | undefined
+  #wait: Pull.Pull<Bytes, TransportError> | undefined
 
   constructor(host: ExchangeHost) {
     this.#host = host
@@ -78,7 +80,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
         },
         this
       )
-      return this.close
+      return Effect.sync(() => this.close())
     })
   }
 
@@ -87,14 +89,20 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     return typeof value === "object" ? value.join(", ") : value
   }
 
-  readonly text = (maxBytes: number): Effect.Effect<string, TransportError> =>
-    Effect.suspend(() => {
+  text(maxBytes: number): Effect.Effect<string, TransportError> {
+    return Effect.suspend(() => {
       this.#limit = maxBytes
       this.#resume()
       return this.#whole()
     })
+  }
 
-  readonly pull: Pull.Pull<Bytes, TransportError> = Effect.suspend(() => {
+  /** Made when it is first asked for: a body that is read as text needs none. */
+  get pull(): Pull.Pull<Bytes, TransportError> {
+    return (this.#pull ??= Effect.suspend(() => this.#take()))
+  }
+
+  #take(): Pull.Pull<Bytes, TransportError> {
     if (this.#chunks.length > 0) {
       // Not empty: checked in the line before.
       const chunks = this.#chunks as unknown as Bytes
@@ -105,20 +113,20 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     }
     switch (this.#state) {
       case "open":
-        return this.#wait
+        return (this.#wait ??= this.#makeWait())
       case "ended":
         return Cause.done()
       default:
         return Effect.fail(this.#failure ?? closedError)
     }
-  })
+  }
 
-  readonly finish = (): void => {
+  finish(): void {
     this.#finished = true
   }
 
   /** End the call: nothing where the answer is whole, else abort at once (or let the last bytes of a finished one run out). */
-  readonly close: Effect.Effect<void> = Effect.sync(() => {
+  close(): void {
     this.#waiter = undefined
     if (this.#state !== "waiting" && this.#state !== "open") return
     if (this.#finished && this.#state === "open") {
@@ -130,7 +138,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
       return
     }
     this.abort()
-  })
+  }
 
   /** Give the connection up. Without a controller (still connecting or queued) the request is dropped when its turn comes. */
   abort(): void {
@@ -140,15 +148,19 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     this.#controller?.abort(abortReason)
   }
 
-  readonly #wait: Pull.Pull<Bytes, TransportError> = Effect.callback((resume) => {
-    this.#wakesOnData = true
-    this.#waiter = () => resume(this.pull)
-    return this.#forget
-  })
+  #makeWait(): Pull.Pull<Bytes, TransportError> {
+    return Effect.callback((resume) => {
+      this.#wakesOnData = true
+      this.#waiter = () => resume(this.pull)
+      return this.#forget()
+    })
+  }
 
-  readonly #forget: Effect.Effect<void> = Effect.sync(() => {
-    this.#waiter = undefined
-  })
+  #forget(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#waiter = undefined
+    })
+  }
 
   #whole(): Effect.Effect<string, TransportError> {
     switch (this.#state) {
@@ -167,7 +179,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
         return Effect.callback((resume) => {
           this.#wakesOnData = false
           this.#waiter = () => resume(Effect.suspend(() => this.#whole()))
-          return this.#forget
+          return this.#forget()
         })
       }
       default:
@@ -184,14 +196,12 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   #wake(): void {
     if (this.#waiter === undefined || this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(this.#flush)
-  }
-
-  readonly #flush = (): void => {
-    this.#scheduled = false
-    const waiter = this.#waiter
-    this.#waiter = undefined
-    waiter?.()
+    queueMicrotask(() => {
+      this.#scheduled = false
+      const waiter = this.#waiter
+      this.#waiter = undefined
+      waiter?.()
+    })
   }
 
   // ---- undici's side ------------------------------------------------------

@@ -11,6 +11,7 @@ import { Effect, Layer, Scope } from "effect"
 import * as Context from "effect/Context"
 import { Agent } from "undici"
 import { defaults } from "../../domain/policy.ts"
+import * as LeaseScope from "../../services/lease-scope.ts"
 import { Transport, TransportError } from "../../services/transport.ts"
 import type { TransportReason } from "../../services/transport.ts"
 import { Exchange } from "./undici-exchange.ts"
@@ -95,7 +96,9 @@ export const make = (options: UndiciOptions = {}): Effect.Effect<Transport["Serv
           const exchange = new Exchange(host)
           // `send` requires a Scope, so the fiber's context has one.
           const callScope = Context.getUnsafe(fiber.context, Scope.Scope)
-          return Effect.andThen(Scope.addFinalizer(callScope, exchange.close), exchange.start(request))
+          const registered = LeaseScope.add(callScope, () => exchange.close())
+          const started = exchange.start(request)
+          return registered === undefined ? started : Effect.andThen(registered, started)
         })
     })
   })

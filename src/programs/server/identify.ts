@@ -36,9 +36,9 @@ export const caller = (options: Options, exchange: Exchange): Effect.Effect<Call
   })
 
 /** The same caller with the body's `user`, where no header named one. */
-export const withUser = (caller: Caller.Caller, user: string | null | undefined): Caller.Caller => {
+export const withUser = (known: Caller.Caller, user: string | null | undefined): Caller.Caller => {
   const name = named(user ?? undefined)
-  return caller.user !== undefined || name === undefined ? caller : { ...caller, user: name }
+  return known.user !== undefined || name === undefined ? known : { ...known, user: name }
 }
 
 const named = (value: string | undefined): string | undefined =>

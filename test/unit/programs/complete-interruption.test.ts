@@ -117,6 +117,18 @@ const full = Effect.gen(function* () {
 const slowly = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.andThen(turns(2), Effect.andThen(Effect.sleep(5), self))
 
+/** A stream that tells its usage late and never ends. */
+const dripping = (call: Call) =>
+  streaming(
+    call,
+    "De",
+    Stream.fromIterable(["ep", ".", " Very"]).pipe(
+      Stream.mapEffect((text) => Effect.as(turns(2), chunk(text))),
+      Stream.concat(Stream.fromEffect(Effect.delay(Effect.succeed(chunk(Usage.make(100, 20))), 20))),
+      Stream.concat(Stream.never)
+    )
+  )
+
 describe("promise 1: interruption is total", () => {
   sweep(
     "before and while the call is opened",
@@ -172,16 +184,6 @@ describe("promise 1: interruption is total", () => {
     }
   )
 
-  const dripping = (call: Call) =>
-    streaming(
-      call,
-      "De",
-      Stream.fromIterable(["ep", ".", " Very"]).pipe(
-        Stream.mapEffect((text) => Effect.as(turns(2), chunk(text))),
-        Stream.concat(Stream.fromEffect(Effect.delay(Effect.succeed(chunk(Usage.make(100, 20))), 20))),
-        Stream.concat(Stream.never)
-      )
-    )
   sweep(
     "in the middle of a stream",
     { open: dripping },

@@ -52,6 +52,14 @@ const occupied = (ms: number) =>
     )
   })
 
+/** How and when it ends, within `byMs`. */
+const ends = (effect: ReturnType<typeof ask>, byMs = 20_000) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(timed(effect))
+    yield* TestClock.adjust(byMs)
+    return yield* Fiber.join(fiber)
+  })
+
 describe("complete", () => {
   it.effect("answers, settles what was used, and records it", () => {
     const { layer, world } = make({ open: (call) => Effect.delay(whole(call), 250) })
@@ -109,12 +117,6 @@ describe("complete", () => {
 
 describe("promise 2: one deadline", () => {
   const hang = make({ open: () => Effect.never })
-  const ends = (effect: ReturnType<typeof ask>, byMs = 20_000) =>
-    Effect.gen(function* () {
-      const fiber = yield* Effect.forkChild(timed(effect))
-      yield* TestClock.adjust(byMs)
-      return yield* Fiber.join(fiber)
-    })
 
   it.effect("8 s for queue, retries and fallbacks together", () =>
     Effect.gen(function* () {

@@ -87,11 +87,14 @@ describe("the three timeouts of a stream", () => {
   })
 
   it.effect("total comes first where the silence would end after it", () => {
-    const { layer } = streamed(Stream.never, configOf({ timeouts: { streamMs: 10_000 } }))
+    const { layer } = streamed(
+      Stream.concat(drip([[10_000, "x"]]), Stream.never),
+      configOf({ timeouts: { streamMs: 20_000 } })
+    )
     return Effect.gen(function* () {
       const { at, error } = yield* read(40_000)
-      assert.deepStrictEqual(error?.reason, { _tag: "Timeout", phase: "total", afterMs: 10_000 })
-      assert.isAtMost(at, 10_010)
+      assert.deepStrictEqual(error?.reason, { _tag: "Timeout", phase: "total", afterMs: 20_000 })
+      assert.isAtMost(at, 20_010)
     }).pipe(Effect.provide(layer))
   })
 

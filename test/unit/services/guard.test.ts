@@ -23,6 +23,12 @@ const counting = () => {
   return { state, enter, acquire: Guard.acquire(enter) }
 }
 
+/** A guard that refuses everybody. */
+const refusing: Guard.EnterUnsafe<Guard.Lease, string> = (_restore, requestId) => Effect.fail(`refused ${requestId}`)
+
+/** A step that goes on. */
+const next = (n: number) => Effect.succeed(n + 1)
+
 describe("Guard.protect", () => {
   it.effect("holds the lease while the effect runs, and gives it back however it ends", () =>
     Effect.gen(function* () {
@@ -140,8 +146,6 @@ describe("Guard.acquire", () => {
 
   it.effect("hands the guard the request's id, and a refusal through", () =>
     Effect.gen(function* () {
-      const refusing: Guard.EnterUnsafe<Guard.Lease, string> = (_restore, requestId) =>
-        Effect.fail(`refused ${requestId}`)
       const refusal = Effect.flip(Guard.acquire(refusing))
       const record = RequestRecord.make({ id: "req-7", operation: "chat", caller: Caller.anonymous, startedAt: 0 })
       assert.strictEqual(yield* refusal, "refused undefined")
@@ -192,7 +196,6 @@ describe("Guard.acquire", () => {
 describe("Guard.chain", () => {
   it.effect("goes on with a success, stops at a failure, done or not", () =>
     Effect.gen(function* () {
-      const next = (n: number) => Effect.succeed(n + 1)
       // Nothing is left to interpret where both are done.
       assert.isTrue(Exit.isExit(Guard.chain(Exit.succeed(1), next)))
       assert.strictEqual(yield* Guard.chain(Exit.succeed(1), next), 2)

@@ -12,6 +12,11 @@ const log = () => {
   return { order, say, later: (name: string) => () => Effect.andThen(Effect.yieldNow, Effect.sync(say(name))) }
 }
 
+/** A release that is broken. */
+const throwing = () => {
+  throw new Error("broken")
+}
+
 describe("LeaseScope", () => {
   it.effect("closes finalizers first, then releases, each last in first out", () =>
     Effect.gen(function* () {
@@ -127,9 +132,6 @@ describe("LeaseScope", () => {
   it.effect("a release that throws does not keep the others, and is told", () =>
     Effect.gen(function* () {
       const { order, say } = log()
-      const throwing = () => {
-        throw new Error("broken")
-      }
       const exit = yield* Effect.exit(
         LeaseScope.scoped(
           Effect.flatMap(Effect.scope, (scope) =>

@@ -122,8 +122,8 @@ describe("undici exchange", () => {
     Effect.gen(function* () {
       const { controller, exchange } = yield* opened
       exchange.onResponseEnd()
-      yield* exchange.close
-      yield* exchange.close
+      exchange.close()
+      exchange.close()
       assert.isFalse(controller.aborted)
     })
   )
@@ -143,7 +143,7 @@ describe("undici exchange", () => {
     Effect.gen(function* () {
       const good = yield* opened
       good.response.finish()
-      yield* good.exchange.close
+      good.exchange.close()
       assert.isTrue(good.lingering.has(good.exchange))
       good.exchange.onResponseData(good.controller, bytes("\n"))
       good.exchange.onResponseEnd()
@@ -152,7 +152,7 @@ describe("undici exchange", () => {
 
       const bad = yield* opened
       bad.response.finish()
-      yield* bad.exchange.close
+      bad.exchange.close()
       bad.exchange.onResponseData(bad.controller, Buffer.alloc(100_000))
       assert.strictEqual(bad.lingering.size, 0)
       assert.isTrue(bad.controller.aborted)
@@ -162,7 +162,7 @@ describe("undici exchange", () => {
   it.effect("fails, and does not hang, when read after it was given up", () =>
     Effect.gen(function* () {
       const { exchange, response } = yield* opened
-      yield* exchange.close
+      exchange.close()
       assert.isTrue((yield* Effect.flip(response.pull)) instanceof TransportError)
       assert.isTrue((yield* Effect.flip(response.text(10))) instanceof TransportError)
     })
@@ -178,7 +178,7 @@ describe("undici exchange", () => {
           const response = yield* exchange.start(request)
           yield* response.pull
           return yield* response.pull
-        }).pipe(Effect.ensuring(exchange.close))
+        }).pipe(Effect.ensuring(Effect.sync(() => exchange.close())))
         const fiber = yield* Effect.forkChild(Effect.provideService(call, Scheduler.MaxOpsBeforeYield, ops))
         for (let turn = 0; turn < ops % 7; turn++) yield* Effect.yieldNow
         if (ops % 3 > 0) exchange.onResponseStart(controller, 200, {})

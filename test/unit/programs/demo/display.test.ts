@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -27,7 +28,7 @@ describe("display", () => {
       assert.isTrue(texts.slice(2, -1).every((text) => text.startsWith("\u001B[2A")))
       // No line is wider than the terminal: a wrapped one could not be drawn over.
       for (const text of texts.slice(1, -1)) {
-        for (const line of text.replaceAll(/\u001B\[\d*[AK]/gu, "").split("\n")) assert.isBelow(line.length, 60)
+        for (const line of stripVTControlCharacters(text).split("\n")) assert.isBelow(line.length, 60)
       }
     })
   )
