@@ -6,8 +6,20 @@
  */
 import type { BallastConfigInput } from "./config-file.ts"
 
-/** The built-in provider; also there when a file lists models and no providers. */
-export const providers = { sim: { kind: "sim" } } as const satisfies BallastConfigInput["providers"]
+/**
+ * The built-in provider; also there when a file lists models and no providers.
+ * Quick and brief, so that a first try answers in about a second.
+ */
+export const providers = {
+  sim: {
+    kind: "sim",
+    sim: {
+      ttft: { medianMs: 150, sigma: 0.3 },
+      perToken: { medianMs: 10, sigma: 0.3 },
+      outputTokens: { median: 60, sigma: 0.4 }
+    }
+  }
+} as const satisfies BallastConfigInput["providers"]
 
 /** The built-in models: a large and a small chat model, an embedding model, and two well-known names for them. */
 export const models = [

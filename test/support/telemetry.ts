@@ -21,7 +21,7 @@ export const collecting = () => {
 
 /** One series as text: `name{label=value,…}`, labels in order of name. */
 const nameOf = ({ attributes, id }: Metric.Metric.Snapshot): string => {
-  const labels = Object.entries(attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  const labels = Object.entries(attributes ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))
   return labels.length === 0 ? id : `${id}{${labels.map(([key, value]) => `${key}=${value}`).join(",")}}`
 }
 
@@ -38,10 +38,8 @@ export const series = (context: Context.Context<never>): Record<string, number |
   )
 
 /** A context with a registry of its own. */
-export const freshRegistry: Effect.Effect<Context.Context<never>> = Effect.provideService(
-  Effect.context<never>(),
-  Metric.MetricRegistry,
-  new Map()
+export const freshRegistry: Effect.Effect<Context.Context<never>> = Effect.suspend(() =>
+  Effect.provideService(Effect.context<never>(), Metric.MetricRegistry, new Map())
 )
 
 export const attempt = (more: Partial<Attempt> = {}): Attempt => ({

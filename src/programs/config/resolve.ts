@@ -17,7 +17,7 @@ export type Reveal = (ref: SecretRef) => Redacted.Redacted<string>
 
 const baseUrls = {
   openai: "https://api.openai.com/v1",
-  anthropic: "https://api.anthropic.com",
+  anthropic: "https://api.anthropic.com/v1",
   azure: "",
   "openai-compatible": "",
   sim: ""

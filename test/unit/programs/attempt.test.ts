@@ -1,12 +1,13 @@
 /** One try: its times, its timeout, and what the breaker hears of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Caller from "../../../src/domain/caller.ts"
 import type { ProviderReason } from "../../../src/domain/errors.ts"
 import { complete } from "../../../src/programs/complete.ts"
 import type { Attempt } from "../../../src/services/attempts.ts"
 import { Bulkhead } from "../../../src/services/bulkhead.ts"
+import * as BulkheadPort from "../../../src/services/bulkhead.ts"
 import { CurrentCaller } from "../../../src/services/caller.ts"
 import { CircuitBreaker } from "../../../src/services/circuit-breaker.ts"
 import { Deadline, none } from "../../../src/services/deadline.ts"
@@ -120,13 +121,28 @@ describe("the time of a try", () => {
   })
 
   it.effect("its place is claimed for the tenant, with its size, its priority and its deadline", () => {
-    const { layer, world } = oneTry(() => Effect.never)
+    const claims: Array<BulkheadPort.BulkheadRequest> = []
+    const recording = Layer.succeed(
+      Bulkhead,
+      BulkheadPort.make({
+        acquireUnsafe: (claim) => () => {
+          claims.push(claim)
+          return Effect.succeed({ waitedMs: 0, release: () => {} })
+        },
+        state: () => Effect.succeed({ limit: 1, inFlight: 0, queued: 0 })
+      })
+    )
+    const { layer, world } = oneTry(whole)
     return Effect.gen(function* () {
-      const caller = Caller.make("acme", { critical: false })
-      yield* during(2_000, Effect.provideService(ask, CurrentCaller, caller))
-      assert.strictEqual(world.ended[0]?.outcome, "DeadlineError.Exceeded")
-      assert.isAtMost(world.ended[0]?.endedAt ?? 0, 1_510)
-    }).pipe(Effect.provide(layer))
+      for (const critical of [true, false]) {
+        yield* Effect.provideService(ask, CurrentCaller, Caller.make("acme", { critical }))
+      }
+      const common = { key: "one", tenant: "acme", tokens: world.charges[0]!.tokens }
+      assert.deepStrictEqual(claims, [
+        { ...common, priority: 0, deadline: { atMs: 8_000, budgetMs: 8_000 } },
+        { ...common, priority: 1, deadline: { atMs: 1_500, budgetMs: 1_500 } }
+      ])
+    }).pipe(Effect.provide(Layer.merge(layer, recording)))
   })
 })
 
@@ -162,6 +178,22 @@ describe("what the breaker hears", () => {
       yield* TestClock.adjust(5_000)
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(world.verdicts, [])
+      yield* balanced(world)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("a probe whose caller left gives its place to another", () => {
+    const { layer, world } = oneTry((call) => (call.n === 1 ? Effect.never : whole(call)), { breaker: { probes: 1 } })
+    return Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker
+      yield* breaker.trip("one/m1", 1_000)
+      yield* TestClock.adjust(1_000)
+      const probe = yield* Effect.forkChild(ask)
+      yield* turns(5)
+      assert.strictEqual((yield* Effect.flip(ask)).reason._tag, "Probing")
+      yield* Fiber.interrupt(probe)
+      yield* ask
+      assert.strictEqual(yield* breaker.state("one/m1"), "closed")
       yield* balanced(world)
     }).pipe(Effect.provide(layer))
   })

@@ -100,9 +100,8 @@ const sweep = (
   })
 
 /** Provider `one` and `two` are full until the effect is run. */
-const full = Effect.gen(function* () {
-  const bulkhead = yield* Bulkhead
-  const holders = yield* Effect.forEach(["one", "two"], (key) =>
+const full = Effect.flatMap(Bulkhead, (bulkhead) =>
+  Effect.forEach(["one", "two"], (key) =>
     Effect.forkDetach(
       Effect.scoped(
         Effect.andThen(bulkhead.acquire({ key, tenant: "other", tokens: 1, priority: 0, deadline: none }), Effect.never)
@@ -110,8 +109,7 @@ const full = Effect.gen(function* () {
       { startImmediately: true }
     )
   )
-  return Fiber.interruptAll(holders)
-})
+).pipe(Effect.map(Fiber.interruptAll))
 
 /** A call that takes its time in every way: some turns, then some ms. */
 const slowly = <A, E, R>(self: Effect.Effect<A, E, R>) =>

@@ -168,6 +168,7 @@ describe("promise 2: one deadline", () => {
       yield* TestClock.adjust(1_000)
       const late = yield* Effect.exit(Effect.provideService(ask(), Deadline, { atMs: 900, budgetMs: 100 }))
       assert.strictEqual(errorOf(late)._tag, "DeadlineError")
+      assert.deepStrictEqual(world.ended[0]?.attempts, [])
       // In the queue until the deadline.
       yield* occupied(30_000)
       const { at, exit } = yield* ends(ask())

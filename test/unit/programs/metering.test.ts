@@ -1,6 +1,6 @@
 /** After the commit point: timeouts of a stream, what is counted, and that it is settled exactly once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { ChatChunk } from "../../../src/domain/chat.ts"
 import type { ProviderError } from "../../../src/domain/errors.ts"
@@ -10,6 +10,7 @@ import { complete } from "../../../src/programs/complete.ts"
 import { Bulkhead } from "../../../src/services/bulkhead.ts"
 import { events } from "../../../src/services/provider.ts"
 import type { CompletionEvent } from "../../../src/services/provider.ts"
+import { TokenCounter } from "../../../src/services/token-counter.ts"
 import {
   balanced,
   chat,
@@ -33,6 +34,13 @@ const drip = (pieces: ReadonlyArray<readonly [afterMs: number, piece: Parameters
   )
 
 const streamed = (rest: Rest, config = configOf()) => make({ open: (call) => streaming(call, "De", rest) }, config)
+
+/** A chunk with the given thing in the place of its usage. */
+const withUsage = (event: CompletionEvent & { readonly _tag: "Chunk" }, usage: unknown): CompletionEvent => ({
+  ...event,
+  // What a provider sent is whatever it sent.
+  chunk: { ...event.chunk, choices: [], usage: usage as Usage.Usage }
+})
 
 const ask = Effect.scoped(Effect.flatMap(complete(chat({ stream: true, max_tokens: 100 })), collect))
 
@@ -338,6 +346,67 @@ describe("promise 5: settled exactly once", () => {
       assert.strictEqual(world.ended[0]?.outcome, "defect")
       yield* balanced(world)
     }).pipe(Effect.provide(layer))
+  })
+})
+
+describe("a usage that is none", () => {
+  // Chunks are not checked by a schema, and compatible servers send such things.
+  const strange: ReadonlyArray<unknown> = [
+    {},
+    { prompt_tokens: 5, total_tokens: 5 },
+    { prompt_tokens: null, completion_tokens: null, total_tokens: null },
+    { prompt_tokens: "5", completion_tokens: "7", total_tokens: "12" },
+    { prompt_tokens: -5, completion_tokens: -7, total_tokens: -12 },
+    { prompt_tokens: Infinity, completion_tokens: 1.5, total_tokens: 1 },
+    [],
+    "many",
+    7
+  ]
+  for (const usage of strange) {
+    it.effect(`${JSON.stringify(usage)}: nothing that is no number gets into accounts`, () => {
+      const event = chunk("")
+      if (event._tag !== "Chunk") return assert.fail("not a chunk")
+      const { layer, world } = streamed(Stream.make(withUsage(event, usage)))
+      return Effect.gen(function* () {
+        yield* read(10)
+        const [record] = world.ended
+        assert.strictEqual(record?.outcome, "ok")
+        const counts = [record?.usage?.prompt_tokens, record?.usage?.completion_tokens, record?.cost]
+        for (const count of [...counts, ...(world.charges[0]?.settled ?? [])]) {
+          assert.isTrue(Number.isSafeInteger(count) && Number(count) >= 0, `${JSON.stringify(counts)}`)
+        }
+        assert.strictEqual(world.charges[0]?.settled.length, 1)
+      }).pipe(Effect.provide(layer))
+    })
+  }
+})
+
+describe("the estimate", () => {
+  it.effect("learns from what providers report, and from nothing else", () => {
+    const learned: Array<readonly [model: string, estimated: number, reported: number]> = []
+    const counter = Layer.succeed(TokenCounter, {
+      estimate: () => 40,
+      estimateEmbedding: () => 0,
+      estimateText: () => 7,
+      exact: () => Effect.succeed(40),
+      learn: (...lesson) => void learned.push(lesson)
+    })
+    const { layer, world } = make({
+      open: (call) =>
+        call.n === 1
+          ? whole(call)
+          : call.n === 2
+            ? streaming(call, "De", Stream.make(chunk(Usage.make(60, 2))))
+            : streaming(call, "De", Stream.make(chunk("ep")))
+    })
+    return Effect.gen(function* () {
+      for (let i = 0; i < 3; i++) yield* ask
+      assert.deepStrictEqual(learned, [
+        ["duo", 40, 100],
+        ["duo", 40, 60]
+      ])
+      assert.deepStrictEqual(world.charges[2]?.settled, [47])
+    }).pipe(Effect.provide(Layer.merge(layer, counter)))
   })
 })
 

@@ -111,10 +111,10 @@ describe("Request.run", () => {
       let held = 0
       const scope = yield* Scope.make()
       const ending = (end: Effect.Effect<never, ProviderError>) =>
-        Request.run("chat", ({ restore, scope }) => {
+        Request.run("chat", (request) => {
           held++
-          LeaseScope.hold(scope, () => void held--)
-          return restore(end)
+          LeaseScope.hold(request.scope, () => void held--)
+          return request.restore(end)
         }).pipe(Scope.provide(scope))
       yield* Effect.exit(ending(Effect.fail(busy)))
       assert.strictEqual(held, 0)
@@ -185,20 +185,22 @@ describe("Request.newId", () => {
   )
 })
 
+const traceparentOf = (trace: TraceContext | undefined) =>
+  Request.traceparent(RequestRecord.make({ id: "r", operation: "chat", caller: Caller.anonymous, startedAt: 0, trace }))
+
 describe("Request.traceparent", () => {
-  const trace: TraceContext = {
-    traceId: "0af7651916cd43dd8448eb211c80319c",
-    spanId: "b7ad6b7169203331",
-    sampled: true,
-    incoming: true
-  }
-  const of = (trace: TraceContext | undefined) =>
-    Request.traceparent(
-      RequestRecord.make({ id: "r", operation: "chat", caller: Caller.anonymous, startedAt: 0, trace })
-    )
   it("is the W3C header of the record's context, where it has one", () => {
-    assert.strictEqual(of(trace), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    assert.strictEqual(of({ ...trace, sampled: false }), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
-    assert.isUndefined(of(undefined))
+    const sampled: TraceContext = {
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      spanId: "b7ad6b7169203331",
+      sampled: true,
+      incoming: true
+    }
+    assert.strictEqual(traceparentOf(sampled), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    assert.strictEqual(
+      traceparentOf({ ...sampled, sampled: false }),
+      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    )
+    assert.isUndefined(traceparentOf(undefined))
   })
 })

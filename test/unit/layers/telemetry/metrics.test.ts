@@ -1,3 +1,6 @@
+import { setTimeout as nextTurn } from "node:timers/promises"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Usage from "../../../../src/domain/usage.ts"
@@ -11,12 +14,16 @@ const fresh = Effect.map(freshRegistry, (context) => {
     recorder,
     read: () => series(context),
     /** One request from begin to end. */
-    see: (record: RequestRecord) => {
+    see: (given: RequestRecord) => {
       recorder.begin()
-      recorder.end(record)
+      recorder.end(given)
     }
   }
 })
+
+/** Node shows its collector only to those who ask. */
+setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = runInNewContext("gc")
 
 /** The series whose name begins so. */
 const named = (all: ReturnType<typeof series>, prefix: string) =>
@@ -104,6 +111,7 @@ describe("metrics from records", () => {
           "llm_attempts_total{model=m2,outcome=CircuitBreakerError.Open,provider=two}": 1,
           "llm_attempts_total{model=m3,outcome=ok,provider=one}": 1,
           "llm_retries_total{provider=one}": 1,
+          "llm_retries_total{provider=two}": 0,
           "llm_fallbacks_total{from=one,to=two}": 1,
           "llm_fallbacks_total{from=two,to=one}": 1
         }
@@ -120,6 +128,22 @@ describe("metrics from records", () => {
       assert.deepStrictEqual(named(read(), "llm_attempts"), {
         "llm_attempts_total{model=m1,outcome=ok,provider=one}": 3
       })
+    })
+  )
+
+  it.effect("a router that makes its candidates anew each time does not make the metrics grow", () =>
+    Effect.gen(function* () {
+      const { see } = yield* fresh
+      const refs: Array<WeakRef<object>> = []
+      for (let i = 0; i < 100; i++) {
+        const candidate = { provider: "one", model: "m1" }
+        refs.push(new WeakRef(candidate))
+        see(record({ attempts: [attempt({ candidate })] }))
+      }
+      yield* Effect.promise(() => nextTurn())
+      collectGarbage()
+      const alive = refs.filter((ref) => ref.deref() !== undefined)
+      assert.isBelow(alive.length, 10)
     })
   )
 

@@ -6,9 +6,9 @@ import * as Spans from "../../../../src/layers/telemetry/spans.ts"
 import type { RequestRecord, TraceContext } from "../../../../src/services/request-record.ts"
 import { attempt, collecting, record } from "../../../support/telemetry.ts"
 
-const traced = (record: RequestRecord) => {
+const traced = (given: RequestRecord) => {
   const { spans, tracer } = collecting()
-  Spans.end(tracer, record, Spans.begin(tracer, record))
+  Spans.end(tracer, given, Spans.begin(tracer, given))
   return spans
 }
 
