@@ -81,7 +81,8 @@ export const make = <A>(
       const next = Result.isSuccess(failure)
         ? Effect.suspend(() => otherwise(failure.success))
         : Effect.failCause(failure.failure)
-      return closing === undefined ? next : Effect.andThen(closing, next)
+      // Detached: a finalizer of a provider that hangs keeps its permit, but must not hold the caller.
+      return closing === undefined ? next : Effect.andThen(Effect.forkDetach(closing, { startImmediately: true }), next)
     }
   })
 }

@@ -33,7 +33,7 @@ export const meter = (
   const see = (event: CompletionEvent): void => {
     record.chunks++
     const usage = event._tag === "Chunk" ? event.chunk.usage : event.completion.usage
-    if (usage !== undefined && usage !== null) {
+    if (isUsage(usage)) {
       record.usage = usage
       record.usageExact = true
     }
@@ -95,6 +95,8 @@ export const meter = (
             ended(keyOf(error.success))
             lease.fail()
           }
+        } else if (Cause.hasDies(cause)) {
+          ended("defect")
         }
         return Effect.failCause(cause)
       }
@@ -103,6 +105,12 @@ export const meter = (
   const rest = Stream.transformPull(completion.rest, (pull) => Effect.succeed(watched(pull)))
   return { ...completion, rest }
 }
+
+const isCount = (n: unknown): boolean => Number.isSafeInteger(n) && Number(n) >= 0
+
+/** Chunks are not checked by a schema, and what is no number must not get into accounts. */
+const isUsage = (usage: Usage.Usage | null | undefined): usage is Usage.Usage =>
+  typeof usage === "object" && usage !== null && isCount(usage.prompt_tokens) && isCount(usage.completion_tokens)
 
 const charsOfChunk = (chunk: ChatChunk): number => {
   let chars = 0

@@ -59,14 +59,27 @@ const releaseAll = (
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
   for (let release = releases.pop(); release !== undefined; release = releases.pop()) {
-    const effect = typeof release === "function" ? release(exit) : release.release()
-    if (effect === undefined || Exit.isExit(effect)) continue
+    const effect = run(release, exit)
+    if (effect === undefined || (Exit.isExit(effect) && Exit.isSuccess(effect))) continue
     return Effect.ensuring(
       effect,
       Effect.suspend(() => releaseAll(releases, exit) ?? Effect.void)
     )
   }
   return undefined
+}
+
+/**
+ * What a release left to do. Releases are plain functions of any layer: one
+ * that throws, against its contract, must not cost the others their turn,
+ * hence the one try/catch.
+ */
+const run = (release: Release | Lease, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | void => {
+  try {
+    return typeof release === "function" ? release(exit) : release.release()
+  } catch (defect) {
+    return Effect.suspend(() => Effect.die(defect))
+  }
 }
 
 /** `Effect.scoped` with a lease scope. */

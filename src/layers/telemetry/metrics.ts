@@ -83,7 +83,7 @@ export const make = (context: Context.Context<never>): Recorder => {
     }))
   }))
   // By identity: candidates come from the configuration and are the same objects each time.
-  const candidateOf = once(({ model, provider }: Candidate) => ({
+  const candidateOf = Series.onceFor(({ model, provider }: Candidate) => ({
     attempts: attemptsOf(`${provider}\n${model}`),
     retries: retriesOf(provider)
   }))

@@ -112,3 +112,16 @@ export const once = <K, V>(make: (key: K) => V): ((key: K) => V) => {
     return value
   }
 }
+
+/** {@link once} for objects, without keeping them. */
+export const onceFor = <K extends object, V>(make: (key: K) => V): ((key: K) => V) => {
+  const known = new WeakMap<K, V>()
+  return (key) => {
+    let value = known.get(key)
+    if (value === undefined) {
+      value = make(key)
+      known.set(key, value)
+    }
+    return value
+  }
+}

@@ -38,7 +38,14 @@ export const begin = (tracer: Tracer.Tracer, record: RequestRecord): Tracer.Span
 /** End the request's span with everything the record knows, and hang its stages below it. */
 export const end = (tracer: Tracer.Tracer, record: RequestRecord, span: Tracer.Span): void => {
   const endedAt = record.endedAt ?? record.startedAt
-  const child = (name: string, from: number, to: number, outcome: string, kind: Tracer.SpanKind = "internal") => {
+  const child = (
+    name: string,
+    from: number,
+    to: number,
+    outcome: string,
+    kind: Tracer.SpanKind = "internal",
+    attributes: Record<string, unknown> = {}
+  ) => {
     const stage = tracer.span({
       name,
       parent: Option.some(span),
@@ -49,6 +56,7 @@ export const end = (tracer: Tracer.Tracer, record: RequestRecord, span: Tracer.S
       root: false,
       sampled: true
     })
+    for (const [key, value] of Object.entries(attributes)) stage.attribute(key, value)
     if (outcome !== "ok") stage.attribute("error.type", outcome)
     stage.end(nanos(to), ended(outcome))
     return stage
@@ -84,19 +92,28 @@ export const end = (tracer: Tracer.Tracer, record: RequestRecord, span: Tracer.S
 }
 
 const attemptSpan = (
-  child: (name: string, from: number, to: number, outcome: string, kind: Tracer.SpanKind) => Tracer.Span,
+  child: (
+    name: string,
+    from: number,
+    to: number,
+    outcome: string,
+    kind: Tracer.SpanKind,
+    attributes: Record<string, unknown>
+  ) => Tracer.Span,
   attempt: Attempt,
   requestEndedAt: number
 ): void => {
   const { candidate } = attempt
-  const span = child(
+  child(
     `attempt ${candidate.provider}/${candidate.model}`,
     attempt.startedAt,
     attempt.endedAt ?? requestEndedAt,
     attempt.outcome,
-    attempt.called ? "client" : "internal"
+    attempt.called ? "client" : "internal",
+    {
+      "gen_ai.provider.name": candidate.provider,
+      "gen_ai.request.model": candidate.model,
+      "http.request.resend_count": attempt.retry
+    }
   )
-  span.attribute("gen_ai.provider.name", candidate.provider)
-  span.attribute("gen_ai.request.model", candidate.model)
-  span.attribute("http.request.resend_count", attempt.retry)
 }
