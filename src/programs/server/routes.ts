@@ -92,8 +92,8 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           const body = Result.getOrElse(exchange.body, () => "")
           return Effect.updateContext(
             work(exchange, known, decoded.success, body),
-            (context: Context.Context<Guards>): Context.Context<Guards | Scope.Scope> =>
-              Context.add(Context.add(context, Scope.Scope, scope), CurrentRecord, known)
+            (outer: Context.Context<Guards>): Context.Context<Guards | Scope.Scope> =>
+              Context.add(Context.add(outer, Scope.Scope, scope), CurrentRecord, known)
           )
         })
         return Effect.onExit(program, (exit) => {
