@@ -25,7 +25,7 @@ export interface Exchange {
   /** The body as text, or why it could not be read. */
   readonly body: Result.Result<string, RequestError>
   /** Send a whole response. Adds `content-length`. */
-  readonly respond: (status: number, headers: HeaderList, body: string) => void
+  readonly respond: (status: number, headers: HeaderList, body: string | Uint8Array) => void
   /** Begin a streamed response. */
   readonly begin: (status: number, headers: HeaderList) => void
   /** Send a piece of a streamed response; `false` when the client reads too slowly: wait for {@link drained} before the next. */

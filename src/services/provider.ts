@@ -42,11 +42,12 @@ export interface ChunkEvent {
   readonly data: string
 }
 
-/** A whole answer, and its JSON text as it came. */
+/** A whole answer, its JSON text, and, where they can be forwarded, the very bytes it came as. */
 export interface WholeEvent {
   readonly _tag: "Whole"
   readonly completion: ChatCompletion
   readonly data: string
+  readonly bytes?: Uint8Array
 }
 
 /** What an upstream sent. A stream is one or more `Chunk`s, a plain answer is exactly one `Whole`. */

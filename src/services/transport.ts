@@ -10,6 +10,7 @@
  * A transport bounds nothing but the wait for a connection: limits on the time
  * to the first byte, between bytes and in all belong to the caller.
  */
+import { Buffer } from "node:buffer"
 import { Context, Effect, Schema } from "effect"
 import type { Pull, Scope } from "effect"
 import { TimeoutPhase } from "../domain/errors.ts"
@@ -67,12 +68,14 @@ export interface TransportRequest {
 /** One or more byte chunks in the order in which they came. Treat them as read-only. */
 export type Bytes = readonly [Uint8Array, ...Array<Uint8Array>]
 
-/** An answer whose headers are here. Read the body once: by `text` or by `pull`, not both. */
+/** An answer whose headers are here. Read the body once: by `bytes`, by `text` or by `pull`. */
 export interface TransportResponse {
   readonly status: number
   /** Value of a header, by lower-case name; several of one name are joined by `, `. */
   readonly header: (name: string) => string | undefined
-  /** The whole body as text; `TooLarge` (and an aborted call) where it has more than `maxBytes` bytes. */
+  /** The whole body; `TooLarge` (and an aborted call) where it has more than `maxBytes` bytes. */
+  readonly bytes: (maxBytes: number) => Effect.Effect<Uint8Array, TransportError>
+  /** The same as UTF-8 text. */
   readonly text: (maxBytes: number) => Effect.Effect<string, TransportError>
   /**
    * What has arrived since the last pull; waits where nothing has. Ends when
@@ -96,3 +99,8 @@ export class Transport extends Context.Service<
     readonly send: (request: TransportRequest) => Effect.Effect<TransportResponse, TransportError, Scope.Scope>
   }
 >()("ballast/services/Transport") {}
+
+/** The text of a body. Bytes that are no UTF-8 become replacement characters. */
+export const textOf = (bytes: Uint8Array): string =>
+  // A view, not a copy: Buffer's decoder is several times faster than TextDecoder on short texts.
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")

@@ -43,7 +43,7 @@ export const make = (
     begin,
     respond: (status, list, text) => {
       begin(status, list)
-      sent.text = text
+      sent.text = typeof text === "string" ? text : new TextDecoder().decode(text)
       sent.ended = true
     },
     write: (text) => {

@@ -178,13 +178,15 @@ class NodeExchange implements Exchange {
     return typeof value === "string" ? value : value?.[0]
   }
 
-  respond(status: number, headers: HeaderList, body: string): void {
+  respond(status: number, headers: HeaderList, body: string | Uint8Array): void {
     const { response } = this
     if (response.headersSent || response.destroyed) return
-    headers.push("content-length", String(Buffer.byteLength(body)))
+    // Bytes, not text: they go out in one vectored write with the head, and are not encoded again.
+    const bytes = typeof body === "string" ? Buffer.from(body) : body
+    headers.push("content-length", String(bytes.byteLength))
     if (this.edge.closing?.() === true) response.shouldKeepAlive = false
     response.writeHead(status, headers)
-    response.end(body)
+    response.end(bytes)
   }
 
   begin(status: number, headers: HeaderList): void {

@@ -60,7 +60,7 @@ export const protocol = (defaultMaxTokens: number): Protocol => ({
         (body as ProviderReason)
       : encoded(JSON.stringify(body))
   },
-  decodeWhole: (text, redact, nowMs) => {
+  decodeWhole: (text, _bytes, redact, nowMs) => {
     const value = parse(text)
     if (isObject(value) && value["type"] === "error") {
       return inBandReasonOf(faultOf(value, "the answer reported an error"), redact)

@@ -8,7 +8,7 @@ import type { Candidate } from "../../domain/candidate.ts"
 import { ProviderError } from "../../domain/errors.ts"
 import type { ProviderReason } from "../../domain/errors.ts"
 import type { Completion, CompletionEvent, OpenRequest, Upstream } from "../../services/provider.ts"
-import { Transport } from "../../services/transport.ts"
+import { textOf, Transport } from "../../services/transport.ts"
 import type { TransportError, TransportRequest, TransportResponse } from "../../services/transport.ts"
 import type { Auth } from "./auth.ts"
 import type { Endpoint, Operation } from "./endpoint.ts"
@@ -101,19 +101,22 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
       const say = (text: string) =>
         fail(candidate, Status.reasonOf(status, Status.faultOfText(text, `HTTP ${status}`), advice, redact))
       // The status alone says enough where the body is cut or too long.
-      return Effect.matchEffect(response.text(maxErrorBytes), { onFailure: () => say(""), onSuccess: say })
+      return Effect.matchEffect(response.bytes(maxErrorBytes), {
+        onFailure: () => say(""),
+        onSuccess: (bytes) => say(textOf(bytes))
+      })
     }
 
     const text = <A>(
       candidate: Candidate,
       response: TransportResponse,
-      decode: (text: string) => A | ProviderReason,
+      decode: (text: string, bytes: Uint8Array) => A | ProviderReason,
       isReason: (value: A | ProviderReason) => value is ProviderReason
     ): Effect.Effect<A, ProviderError> =>
-      Effect.matchEffect(response.text(maxBytes), {
+      Effect.matchEffect(response.bytes(maxBytes), {
         onFailure: (error) => fail(candidate, EventStream.cut(error)),
-        onSuccess: (body) => {
-          const value = decode(body)
+        onSuccess: (bytes) => {
+          const value = decode(textOf(bytes), bytes)
           return isReason(value) ? fail(candidate, value) : Effect.succeed(value)
         }
       })
@@ -123,7 +126,7 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
         text(
           candidate,
           response,
-          (body) => protocol.decodeWhole(body, redact, clock.currentTimeMillisUnsafe()),
+          (body, bytes) => protocol.decodeWhole(body, bytes, redact, clock.currentTimeMillisUnsafe()),
           (value) => value._tag !== "Whole"
         ),
         (first) => ({ candidate, first, rest: Stream.empty, upstream: RateLimitHeaders.fromHeaders(response.header) })

@@ -40,13 +40,13 @@ export const make = (options: OpenAiProtocolOptions = {}): Protocol => {
       // A field that is there already cannot be appended to the text.
       return bodyOf(ForwardBody.rewrite("stream_options" in chat ? undefined : body, chat, model, extra))
     },
-    decodeWhole: (text, redact) => {
+    decodeWhole: (text, bytes, redact) => {
       const value = parse(text)
       const wrong = refused(value, redact)
       if (wrong !== undefined) return wrong
       return isObject(value) && Array.isArray(value["choices"])
         ? // Checked as far as anything here reads it; the rest is the vendor's and passes through.
-          { _tag: "Whole", completion: value as unknown as ChatCompletion, data: text }
+          { _tag: "Whole", completion: value as unknown as ChatCompletion, data: text, bytes }
         : badResponse("a chat completion", value)
     },
     decodeStream: (_request, redact) => {

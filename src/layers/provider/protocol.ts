@@ -44,7 +44,8 @@ export interface StreamDecoder {
 export interface Protocol {
   /** `nowMs` is epoch ms, for answers that do not carry their own time. */
   readonly encodeChat: (model: string, request: OpenRequest) => Encoded | ProviderReason
-  readonly decodeWhole: (text: string, redact: Redact, nowMs: number) => WholeEvent | ProviderReason
+  /** `bytes` is what `text` came as, to be kept with the event where it is forwarded unchanged. */
+  readonly decodeWhole: (text: string, bytes: Uint8Array, redact: Redact, nowMs: number) => WholeEvent | ProviderReason
   readonly decodeStream: (request: OpenRequest, redact: Redact, nowMs: number) => StreamDecoder
   readonly encodeEmbedding: (model: string, request: EmbedRequest) => Encoded | ProviderReason
   readonly decodeEmbedding: (text: string, redact: Redact) => DecodedEmbedding | ProviderReason

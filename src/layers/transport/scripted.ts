@@ -7,7 +7,7 @@
  */
 import { Cause, Effect, Layer, Scope } from "effect"
 import * as Context from "effect/Context"
-import { Transport, TransportError } from "../../services/transport.ts"
+import { textOf, Transport, TransportError } from "../../services/transport.ts"
 import type { Bytes, TransportReason, TransportRequest, TransportResponse } from "../../services/transport.ts"
 
 /** A piece of a body: bytes, text, or a pause in ms of the Clock. */
@@ -123,12 +123,11 @@ const respond = (answer: Answer, call: RecordedCall): TransportResponse => {
     if (call.state === "open") call.state = "whole"
     return Cause.done()
   })
-  const text = (maxBytes: number): Effect.Effect<string, TransportError> => {
+  const bytesOf = (maxBytes: number): Effect.Effect<Uint8Array, TransportError> => {
     const parts: Array<Uint8Array> = []
     let size = 0
-    const more: Effect.Effect<string, TransportError> = Effect.matchEffect(pull, {
-      onFailure: (error) =>
-        error instanceof TransportError ? Effect.fail(error) : Effect.succeed(new TextDecoder().decode(concat(parts))),
+    const more: Effect.Effect<Uint8Array, TransportError> = Effect.matchEffect(pull, {
+      onFailure: (error) => (error instanceof TransportError ? Effect.fail(error) : Effect.succeed(concat(parts))),
       onSuccess: (bytes) => {
         for (const chunk of bytes) size += parts.push(chunk) > 0 ? chunk.length : 0
         if (size <= maxBytes) return more
@@ -141,7 +140,8 @@ const respond = (answer: Answer, call: RecordedCall): TransportResponse => {
   return {
     status: answer.status,
     header: (name) => headers.get(name),
-    text,
+    bytes: bytesOf,
+    text: (maxBytes) => Effect.map(bytesOf(maxBytes), textOf),
     pull,
     finish: () => {
       if (call.state === "open") call.state = "whole"

@@ -13,7 +13,7 @@ import { Buffer } from "node:buffer"
 import { Cause, Effect } from "effect"
 import type { Pull } from "effect"
 import type { Dispatcher } from "undici"
-import { TransportError } from "../../services/transport.ts"
+import { textOf, TransportError } from "../../services/transport.ts"
 import type { Bytes, TransportRequest, TransportResponse } from "../../services/transport.ts"
 
 /** Bytes waiting to be pulled at which the sender is told to wait. */
@@ -24,6 +24,8 @@ const lingerBytes = 65_536
 
 /** One error for all aborts: nobody reads it, and capturing a stack each time is dear. */
 const abortReason = new Error("the call was given up")
+
+const noBytes = new Uint8Array(0)
 
 /** What the transport keeps for its exchanges. */
 export interface ExchangeHost {
@@ -90,6 +92,10 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   }
 
   text(maxBytes: number): Effect.Effect<string, TransportError> {
+    return Effect.map(this.bytes(maxBytes), textOf)
+  }
+
+  bytes(maxBytes: number): Effect.Effect<Uint8Array, TransportError> {
     return Effect.suspend(() => {
       this.#limit = maxBytes
       this.#resume()
@@ -97,7 +103,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     })
   }
 
-  /** Made when it is first asked for: a body that is read as text needs none. */
+  /** Made when it is first asked for: a body that is read whole needs none. */
   get pull(): Pull.Pull<Bytes, TransportError> {
     return (this.#pull ??= Effect.suspend(() => this.#take()))
   }
@@ -162,13 +168,13 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     })
   }
 
-  #whole(): Effect.Effect<string, TransportError> {
+  #whole(): Effect.Effect<Uint8Array, TransportError> {
     switch (this.#state) {
       case "ended": {
         const [first, ...rest] = this.#chunks
         if (this.#buffered > this.#limit) return Effect.fail(tooLarge(this.#limit))
-        if (first === undefined) return Effect.succeed("")
-        return Effect.succeed((rest.length === 0 ? first : Buffer.concat(this.#chunks)).toString("utf8"))
+        if (first === undefined) return Effect.succeed(noBytes)
+        return Effect.succeed(rest.length === 0 ? first : Buffer.concat(this.#chunks))
       }
       case "open": {
         const length = Number(this.header("content-length"))

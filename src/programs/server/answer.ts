@@ -18,9 +18,10 @@ export const whole = (
   now: () => number,
   completion: Completion
 ): Effect.Effect<void, ProviderError> => {
-  const send = (data: string): void => exchange.respond(200, Headers.answer(record, now(), "application/json"), data)
+  const send = (data: string | Uint8Array): void =>
+    exchange.respond(200, Headers.answer(record, now(), "application/json"), data)
   const { first } = completion
-  if (first._tag === "Whole") return Effect.sync(() => send(first.data))
+  if (first._tag === "Whole") return Effect.sync(() => send(first.bytes ?? first.data))
   return Effect.flatMap(collect(completion), (answer) => Effect.sync(() => send(JSON.stringify(answer))))
 }
 

@@ -32,7 +32,12 @@ describe("openai protocol", () => {
   })
 
   it("repeats nothing of an answer that is not JSON", () => {
-    const reason = OpenAiProtocol.make().decodeWhole("key KEY", (text) => text.replaceAll("KEY", "*"), 0)
+    const reason = OpenAiProtocol.make().decodeWhole(
+      "key KEY",
+      new Uint8Array(),
+      (text) => text.replaceAll("KEY", "*"),
+      0
+    )
     assert.deepInclude(reason, { _tag: "BadResponse", detail: "the answer is not JSON" })
   })
 })
