@@ -130,7 +130,12 @@ describe("openai", () => {
         })
       )
       const got = yield* Effect.scoped(upstream.open(candidate, openRequest()))
-      assert.deepStrictEqual(got.first, { _tag: "Whole", completion, data: text } as typeof got.first)
+      assert.deepStrictEqual(got.first, {
+        _tag: "Whole",
+        completion,
+        data: text,
+        bytes: new TextEncoder().encode(text)
+      } as typeof got.first)
       assert.deepStrictEqual(yield* Stream.runCollect(got.rest), [])
       assert.deepStrictEqual(got.upstream, { remainingRequests: 3, remainingTokens: undefined })
       assert.strictEqual(got.candidate, candidate)
