@@ -100,23 +100,15 @@ export const histogram = (
 
 const ignore = (): void => {}
 
-/** Values made once for each key. */
-export const once = <K, V>(make: (key: K) => V): ((key: K) => V) => {
-  const known = new Map<K, V>()
-  return (key) => {
-    let value = known.get(key)
-    if (value === undefined) {
-      value = make(key)
-      known.set(key, value)
-    }
-    return value
-  }
+/** Where values already made are found. */
+interface Known<K, V> {
+  readonly get: (key: K) => V | undefined
+  readonly set: (key: K, value: V) => unknown
 }
 
-/** {@link once} for objects, without keeping them. */
-export const onceFor = <K extends object, V>(make: (key: K) => V): ((key: K) => V) => {
-  const known = new WeakMap<K, V>()
-  return (key) => {
+const memo =
+  <K, V>(known: Known<K, V>, make: (key: K) => V): ((key: K) => V) =>
+  (key) => {
     let value = known.get(key)
     if (value === undefined) {
       value = make(key)
@@ -124,4 +116,9 @@ export const onceFor = <K extends object, V>(make: (key: K) => V): ((key: K) => 
     }
     return value
   }
-}
+
+/** Values made once for each key. */
+export const once = <K, V>(make: (key: K) => V): ((key: K) => V) => memo(new Map<K, V>(), make)
+
+/** {@link once} for objects, without keeping them. */
+export const onceFor = <K extends object, V>(make: (key: K) => V): ((key: K) => V) => memo(new WeakMap<K, V>(), make)
