@@ -11,7 +11,7 @@ import { Cause, Effect, Exit, Result, Scope } from "effect"
 import * as Candidate from "../domain/candidate.ts"
 import { retryAfterMs, rowOf } from "../domain/error-table.ts"
 import { ProviderError } from "../domain/errors.ts"
-import type { CompleteError, DeadlineError } from "../domain/errors.ts"
+import type { CompleteError } from "../domain/errors.ts"
 import type { Attempt } from "../services/attempts.ts"
 import type { BreakerLease } from "../services/circuit-breaker.ts"
 import type { Lease } from "../services/guard.ts"
@@ -70,7 +70,8 @@ export const make = <A>(
       LeaseScope.hold(request.scope, (exit) => LeaseScope.close(scope, exit))
       return Effect.succeed(answered)
     },
-    onFailure: (cause) => {
+    onFailure: (failed) => {
+      const cause = ownTimeout(request, self, failed)
       attempt.endedAt = timers.now()
       attempt.outcome = outcomeOf(cause)
       const failure = Cause.findError(cause)
@@ -111,10 +112,14 @@ const steps: <A>(self: Try<A>) => Effect.Effect<Answered<A>, CompleteError> = Ef
   self.calledAt = attempt.startedAt + permit.waitedMs
   attempt.called = true
   const attemptEndsAt = self.calledAt + timeouts.firstTokenMs
-  const onTimeout = (): ProviderError | DeadlineError =>
-    deadline.atMs < attemptEndsAt ? tooLate(request, "provider") : firstTokenTimeout(request, candidate)
-  const boxed = timeBox(timers, Math.min(attemptEndsAt, deadline.atMs), onTimeout)
-  const answer = yield* restore(boxed(Effect.provideService(self.call(candidate), Scope.Scope, scope)))
+  const firstAtMs = Math.min(attemptEndsAt, deadline.atMs)
+  const bounds = { firstAtMs, idleMs: timeouts.idleMs, endsAtMs: record.startedAt + timeouts.streamMs }
+  const call = Effect.provideService(self.call(candidate, bounds), Scope.Scope, scope)
+  const answer = yield* restore(
+    request.provider.bounded?.(candidate) === true
+      ? call
+      : timeBox(timers, firstAtMs, () => firstTokenTimeout(request, candidate))(call)
+  )
   return { answer, lease }
 })
 
@@ -130,6 +135,23 @@ const begin = (log: Array<Attempt>, candidate: Candidate.Candidate, retry: numbe
   }
   log.push(attempt)
   return attempt
+}
+
+/** A call that was cut where its own time was not over yet was cut by the request's deadline. */
+const ownTimeout = <A>(
+  request: Request,
+  { calledAt, candidate }: Try<A>,
+  cause: Cause.Cause<CompleteError>
+): Cause.Cause<CompleteError> => {
+  const failure = Cause.findError(cause)
+  if (Result.isFailure(failure)) return cause
+  const { _tag, reason } = failure.success
+  if (_tag !== "ProviderError" || reason._tag !== "Timeout" || reason.phase !== "first token") return cause
+  return Cause.fail(
+    request.deadline.atMs < calledAt + request.timeouts.firstTokenMs
+      ? tooLate(request, "provider")
+      : firstTokenTimeout(request, candidate)
+  )
 }
 
 const firstTokenTimeout = ({ record, timeouts }: Request, candidate: Candidate.Candidate): ProviderError =>

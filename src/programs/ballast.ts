@@ -32,6 +32,7 @@ import * as TransportUndici from "../layers/transport/undici.ts"
 import { CurrentTimeouts } from "../services/policy.ts"
 import type { Upstream } from "../services/provider.ts"
 import type { Tenants } from "../services/tenants.ts"
+import { Timers } from "../services/timers.ts"
 import type { Transport } from "../services/transport.ts"
 import type { Guards } from "./guards.ts"
 
@@ -70,10 +71,15 @@ const provider = (config: ResolvedConfig) =>
     Object.fromEntries(Object.values(config.providers).map((options) => [options.name, upstream(options)]))
   ).pipe(
     Layer.provide(
-      TransportUndici.layer({
-        connectTimeoutMs: config.policies.timeouts.connectMs,
-        ...connectionsOf(config)
-      })
+      Layer.unwrap(
+        Effect.map(Timers, (timers) =>
+          TransportUndici.layer({
+            timers,
+            connectTimeoutMs: config.policies.timeouts.connectMs,
+            ...connectionsOf(config)
+          })
+        )
+      )
     )
   )
 

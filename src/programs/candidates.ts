@@ -11,12 +11,13 @@ import type { Scope } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import type { CompleteError, ProviderError } from "../domain/errors.ts"
 import type { Lease } from "../services/guard.ts"
+import type { Bounds } from "../services/transport.ts"
 import * as Attempt from "./attempt.ts"
 import { tooLate } from "./request.ts"
 import type { Request } from "./request.ts"
 
 /** Makes the call itself; the connection goes into the scope. */
-export type Call<A> = (candidate: Candidate) => Effect.Effect<A, ProviderError, Scope.Scope>
+export type Call<A> = (candidate: Candidate, bounds: Bounds) => Effect.Effect<A, ProviderError, Scope.Scope>
 
 /** Call the candidates in turn; the first answer wins. `tokens` is the estimated work of a call. */
 export const firstToAnswer = <A>(

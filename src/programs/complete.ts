@@ -36,12 +36,13 @@ const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRe
   const reservation = yield* limiter.reserveUnsafe(caller, size.input + size.output)(restore, record.id)
   Request.admitted(request, reservation)
   const candidates = yield* router.route(model, caller)
-  const answered = yield* Candidates.firstToAnswer(request, candidates, size.input + size.output, (candidate) =>
+  const answered = yield* Candidates.firstToAnswer(request, candidates, size.input + size.output, (candidate, bounds) =>
     provider.open(candidate, {
       chat,
       body,
       includeUsage: true,
       deadlineMs: request.deadline.atMs,
+      bounds,
       traceparent: Request.traceparent(record)
     })
   )

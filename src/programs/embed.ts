@@ -33,11 +33,12 @@ const life = Effect.fnUntraced(function* (
   const reservation = yield* limiter.reserveUnsafe(caller, tokens)(restore, record.id)
   Request.admitted(request, reservation)
   const candidates = yield* router.route(model, caller)
-  const { answer } = yield* Candidates.firstToAnswer(request, candidates, tokens, (candidate) =>
+  const { answer } = yield* Candidates.firstToAnswer(request, candidates, tokens, (candidate, bounds) =>
     provider.embed(candidate, {
       embedding,
       body,
       deadlineMs: request.deadline.atMs,
+      bounds,
       traceparent: Request.traceparent(record)
     })
   )

@@ -73,14 +73,19 @@ export const meter = (
       provider: completion.candidate.provider,
       reason: { _tag: "Timeout", phase, afterMs }
     })
+  const bounded = request.provider.bounded?.(completion.candidate) === true
+  /** Each wait for more under the idle limit and the stream's own end, for a provider that does not keep them itself. */
+  const inTime = (
+    pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>
+  ): Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError> => {
+    const idleAt = timers.now() + timeouts.idleMs
+    return idleAt <= streamEndsAt
+      ? box(idleAt, () => timeout("idle", timeouts.idleMs))(pull)
+      : box(streamEndsAt, () => timeout("total", timeouts.streamMs))(pull)
+  }
+  const box = timeBoxes(timers)
   const watched = (pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>) => {
-    const box = timeBoxes(timers)
-    const boxed = Effect.suspend(() => {
-      const idleAt = timers.now() + timeouts.idleMs
-      return idleAt <= streamEndsAt
-        ? box(idleAt, () => timeout("idle", timeouts.idleMs))(pull)
-        : box(streamEndsAt, () => timeout("total", timeouts.streamMs))(pull)
-    })
+    const boxed = bounded ? pull : Effect.suspend(() => inTime(pull))
     return Effect.matchCauseEffect(boxed, {
       onSuccess: (events) => {
         for (let i = 0; i < events.length; i++) see(events[i]!)

@@ -10,6 +10,7 @@ import type { Candidate } from "../domain/candidate.ts"
 import type { ChatChunk, ChatCompletion, ChatRequest } from "../domain/chat.ts"
 import type { EmbeddingRequest, EmbeddingResponse } from "../domain/embedding.ts"
 import type { ProviderError } from "../domain/errors.ts"
+import type { Bounds } from "./transport.ts"
 
 /**
  * A chat request on its way to one upstream.
@@ -18,6 +19,7 @@ import type { ProviderError } from "../domain/errors.ts"
  * - `body`: the received JSON text of `chat`, when there is one: an adapter that changes nothing may forward it
  * - `includeUsage`: ask a streaming upstream for token counts even where the caller did not
  * - `deadlineMs`: epoch ms after which nobody waits any more
+ * - `bounds`: the time limits of this call, for an upstream that keeps them itself
  */
 export interface OpenRequest {
   readonly chat: ChatRequest
@@ -25,6 +27,7 @@ export interface OpenRequest {
   readonly includeUsage: boolean
   readonly deadlineMs: number
   readonly traceparent: string | undefined
+  readonly bounds?: Bounds | undefined
 }
 
 /** An embedding request on its way to one upstream. */
@@ -33,6 +36,7 @@ export interface EmbedRequest {
   readonly body: string | undefined
   readonly deadlineMs: number
   readonly traceparent: string | undefined
+  readonly bounds?: Bounds | undefined
 }
 
 /** One streamed chunk, and its JSON text as it came, so that it can be forwarded without encoding it again. */
@@ -82,6 +86,13 @@ export interface Embedded {
 
 /** One upstream. What an adapter implements. */
 export interface Upstream {
+  /**
+   * Whether calls to `candidate` keep their `bounds` themselves: then the wait
+   * for the answer, and each wait for more of it, ends in time with a `Timeout`.
+   * Where it is absent or false, the caller watches every wait, which costs a
+   * fiber each.
+   */
+  readonly bounded?: (candidate: Candidate) => boolean
   readonly open: (candidate: Candidate, request: OpenRequest) => Effect.Effect<Completion, ProviderError, Scope.Scope>
   readonly embed: (candidate: Candidate, request: EmbedRequest) => Effect.Effect<Embedded, ProviderError, Scope.Scope>
 }

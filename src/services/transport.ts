@@ -7,8 +7,8 @@
  * `send`) before the body has ended aborts the call at once; after a whole
  * body nothing is aborted and the connection serves the next call.
  *
- * A transport bounds nothing but the wait for a connection: limits on the time
- * to the first byte, between bytes and in all belong to the caller.
+ * A transport that is `bounded` keeps the time limits of a request itself, on
+ * the shared timers; any other leaves them to the caller.
  */
 import { Buffer } from "node:buffer"
 import { Context, Effect, Schema } from "effect"
@@ -63,6 +63,21 @@ export interface TransportRequest {
   readonly path: string
   readonly headers: ReadonlyArray<string>
   readonly body: string | undefined
+  /** Kept by a transport that is `bounded`; others leave time to the caller. */
+  readonly bounds?: Bounds | undefined
+}
+
+/**
+ * How long a call may take, for a transport that bounds its own waits.
+ *
+ * - `firstAtMs`: epoch ms until which the answer (of a stream: its first event) must be here
+ * - `idleMs`: longest wait for more of a stream, from the moment somebody waits for it
+ * - `endsAtMs`: epoch ms at which a stream is over in any case
+ */
+export interface Bounds {
+  readonly firstAtMs: number
+  readonly idleMs: number
+  readonly endsAtMs: number
 }
 
 /** One or more byte chunks in the order in which they came. Treat them as read-only. */
@@ -90,11 +105,15 @@ export interface TransportResponse {
    * connection can be used again. For protocols whose messages end before the body does.
    */
   readonly finish: () => void
+  /** The first event is here: from now on waits are bounded by `idleMs` and `endsAtMs`. */
+  readonly opened: () => void
 }
 
 export class Transport extends Context.Service<
   Transport,
   {
+    /** Whether the transport keeps the bounds of a request, so that nobody else need watch its calls. */
+    readonly bounded: boolean
     /** Send `request`; succeeds when the answer's headers are here. */
     readonly send: (request: TransportRequest) => Effect.Effect<TransportResponse, TransportError, Scope.Scope>
   }

@@ -9,7 +9,7 @@ import { ProviderError } from "../../domain/errors.ts"
 import type { ProviderReason } from "../../domain/errors.ts"
 import type { Completion, CompletionEvent, OpenRequest, Upstream } from "../../services/provider.ts"
 import { textOf, Transport } from "../../services/transport.ts"
-import type { TransportError, TransportRequest, TransportResponse } from "../../services/transport.ts"
+import type { Bounds, TransportError, TransportRequest, TransportResponse } from "../../services/transport.ts"
 import type { Auth } from "./auth.ts"
 import type { Endpoint, Operation } from "./endpoint.ts"
 import * as EventStream from "./event-stream.ts"
@@ -62,8 +62,10 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
       operation: Operation,
       candidate: Candidate,
       traceparent: string | undefined,
+      bounds: Bounds | undefined,
       body: string
     ): TransportRequest => ({
+      bounds,
       method: "POST",
       origin: endpoint.origin,
       path: endpoint.path(operation, candidate.model),
@@ -141,24 +143,29 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
       const pull = EventStream.pullEvents(response, decoder, maxEventChars)
       return Effect.matchEffect(pull, {
         onFailure: (reason) => fail(candidate, Cause.isDone(reason) ? noChunk : reason),
-        onSuccess: ([first, ...others]) =>
-          Effect.succeed({
+        onSuccess: ([first, ...others]) => {
+          response.opened()
+          return Effect.succeed({
             candidate,
             first,
             rest: restOf(candidate, others, pull),
             upstream: RateLimitHeaders.fromHeaders(response.header)
           })
+        }
       })
     }
 
     return {
+      bounded: () => transport.bounded,
       open: (candidate, request) =>
         call(
           candidate,
           request.deadlineMs,
           () => {
             const body = protocol.encodeChat(candidate.model, request)
-            return body._tag === "Encoded" ? requestOf("chat", candidate, request.traceparent, body.body) : body
+            return body._tag === "Encoded"
+              ? requestOf("chat", candidate, request.traceparent, request.bounds, body.body)
+              : body
           },
           (response) =>
             request.chat.stream === true && !isJson(response)
@@ -171,7 +178,9 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
           request.deadlineMs,
           () => {
             const body = protocol.encodeEmbedding(candidate.model, request)
-            return body._tag === "Encoded" ? requestOf("embeddings", candidate, request.traceparent, body.body) : body
+            return body._tag === "Encoded"
+              ? requestOf("embeddings", candidate, request.traceparent, request.bounds, body.body)
+              : body
           },
           (response) =>
             Effect.map(

@@ -20,6 +20,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const byName = new Map<string, Upstream>()
   for (const [name, upstream] of Object.entries(upstreams)) byName.set(name, yield* upstream)
   return Provider.of({
+    bounded: (candidate) => byName.get(candidate.provider)?.bounded?.(candidate) === true,
     open: (candidate, request) => byName.get(candidate.provider)?.open(candidate, request) ?? unknown(candidate),
     embed: (candidate, request) => byName.get(candidate.provider)?.embed(candidate, request) ?? unknown(candidate)
   })

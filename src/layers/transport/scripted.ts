@@ -99,7 +99,7 @@ export const make = (
         Effect.onInterrupt(answer, () => give)
       )
     })
-  return { transport: Transport.of({ send }), calls }
+  return { transport: Transport.of({ bounded: false, send }), calls }
 }
 
 /** {@link make} as a layer, for a script made outside it. */
@@ -141,6 +141,7 @@ const respond = (answer: Answer, call: RecordedCall): TransportResponse => {
     status: answer.status,
     header: (name) => headers.get(name),
     bytes: bytesOf,
+    opened: () => {},
     text: (maxBytes) => Effect.map(bytesOf(maxBytes), textOf),
     pull,
     finish: () => {

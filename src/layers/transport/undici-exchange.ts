@@ -13,8 +13,9 @@ import { Buffer } from "node:buffer"
 import { Cause, Effect } from "effect"
 import type { Pull } from "effect"
 import type { Dispatcher } from "undici"
+import type { Timer, Timers } from "../../services/timers.ts"
 import { textOf, TransportError } from "../../services/transport.ts"
-import type { Bytes, TransportRequest, TransportResponse } from "../../services/transport.ts"
+import type { Bounds, Bytes, TransportRequest, TransportResponse } from "../../services/transport.ts"
 
 /** Bytes waiting to be pulled at which the sender is told to wait. */
 export const highWaterBytes = 65_536
@@ -30,6 +31,8 @@ const noBytes = new Uint8Array(0)
 /** What the transport keeps for its exchanges. */
 export interface ExchangeHost {
   readonly dispatcher: Pick<Dispatcher, "dispatch">
+  /** With them, calls keep their bounds. */
+  readonly timers?: Timers["Service"] | undefined
   /** The reason for an error of undici's, before or after the response headers. */
   readonly toError: (error: Error, started: boolean) => TransportError
   /** A finished call waits for its last bytes; the host aborts it when that takes long. */
@@ -55,6 +58,10 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   #waiter: (() => void) | undefined
   #wakesOnData = false
   #scheduled = false
+  #bounds: Bounds | undefined
+  #timer: Timer | undefined
+  #hasOpened = false
+  #startedAt = 0
   #pull: Pull.Pull<Bytes, TransportError> | undefined
   #wait: Pull.Pull<Bytes, TransportError> | undefined
 
@@ -71,6 +78,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
         resume(
           this.#state === "failed" && this.#failure !== undefined ? Effect.fail(this.#failure) : Effect.succeed(this)
         )
+      this.#bound(request.bounds)
       this.#host.dispatcher.dispatch(
         {
           origin: request.origin,
@@ -131,9 +139,45 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     this.#finished = true
   }
 
+  opened(): void {
+    this.#hasOpened = true
+  }
+
+  #bound(bounds: Bounds | undefined): void {
+    const { timers } = this.#host
+    if (bounds === undefined || timers === undefined) return
+    this.#bounds = bounds
+    this.#startedAt = timers.now()
+    this.#timer = timers.make(() => this.#expire())
+    this.#timer.arm(bounds.firstAtMs)
+  }
+
+  /** A wait for more of a stream begins. Arming for later than before is one field write. */
+  #boundWait(): void {
+    const { timers } = this.#host
+    if (this.#bounds === undefined || timers === undefined || !this.#hasOpened) return
+    this.#timer?.arm(Math.min(timers.now() + this.#bounds.idleMs, this.#bounds.endsAtMs))
+  }
+
+  /** The time is over. A reader that is busy elsewhere is not cut: only waits are bounded. */
+  #expire(): void {
+    const bounds = this.#bounds
+    const now = this.#host.timers?.now() ?? 0
+    if (bounds === undefined || this.#waiter === undefined) return
+    if (this.#state !== "waiting" && this.#state !== "open") return
+    const phase = !this.#hasOpened ? "first token" : now >= bounds.endsAtMs ? "total" : "idle"
+    const afterMs = phase === "idle" ? bounds.idleMs : now - this.#startedAt
+    this.#failure = new TransportError({ reason: { _tag: "Timeout", phase, afterMs } })
+    this.#chunks = []
+    this.#state = "failed"
+    this.#controller?.abort(abortReason)
+    this.#wake()
+  }
+
   /** End the call: nothing where the answer is whole, else abort at once (or let the last bytes of a finished one run out). */
   close(): void {
     this.#waiter = undefined
+    this.#timer?.disarm()
     if (this.#state !== "waiting" && this.#state !== "open") return
     if (this.#finished && this.#state === "open") {
       this.#state = "lingering"
@@ -158,6 +202,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
     return Effect.callback((resume) => {
       this.#wakesOnData = true
       this.#waiter = () => resume(this.pull)
+      this.#boundWait()
       return this.#forget()
     })
   }
@@ -213,7 +258,7 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   // ---- undici's side ------------------------------------------------------
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#state === "closed") controller.abort(abortReason)
+    if (this.#state === "closed" || this.#state === "failed") controller.abort(abortReason)
     else this.#controller = controller
   }
 
@@ -252,14 +297,16 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
 
   onResponseEnd(): void {
     if (this.#state === "lingering") this.#host.lingered(this)
-    if (this.#state === "closed") return
+    if (this.#state === "closed" || this.#state === "failed") return
+    this.#timer?.disarm()
     this.#state = "ended"
     this.#wake()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#state === "lingering") this.#host.lingered(this)
-    if (this.#state === "closed" || this.#state === "ended") return
+    if (this.#state === "closed" || this.#state === "ended" || this.#state === "failed") return
+    this.#timer?.disarm()
     this.#failure = this.#host.toError(error, this.#state !== "waiting")
     this.#state = "failed"
     this.#wake()

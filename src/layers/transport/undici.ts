@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import { Agent } from "undici"
 import { defaults } from "../../domain/policy.ts"
 import * as LeaseScope from "../../services/lease-scope.ts"
+import type { Timers } from "../../services/timers.ts"
 import { Transport, TransportError } from "../../services/transport.ts"
 import type { TransportReason } from "../../services/transport.ts"
 import { Exchange } from "./undici-exchange.ts"
@@ -27,6 +28,7 @@ const lingerMs = 1_000
  * - `connections`: most connections to one origin; default none, because the bulkhead bounds the calls
  * - `keepAliveMs`: how long an idle connection is kept where the server gives no hint; default 4,000, just under the
  *   5 s after which common servers hang up (a request sent at that moment would be lost)
+ * - `timers`: the shared timers; with them the transport keeps the bounds of its calls
  * - `http2`: allow HTTP/2 where the server offers it; default `false`: one lost connection then costs one call
  */
 export interface UndiciOptions {
@@ -34,6 +36,7 @@ export interface UndiciOptions {
   readonly connections?: number | undefined
   readonly keepAliveMs?: number | undefined
   readonly http2?: boolean | undefined
+  readonly timers?: Timers["Service"] | undefined
 }
 
 /** A transport whose connections are closed with the scope. */
@@ -77,6 +80,7 @@ export const make = (options: UndiciOptions = {}): Effect.Effect<Transport["Serv
     })
 
     const host: ExchangeHost = {
+      timers: options.timers,
       dispatcher: agent,
       toError: (error, started) => new TransportError({ reason: reasonOf(error, started, connectTimeoutMs) }),
       linger: (exchange) => {
@@ -91,6 +95,7 @@ export const make = (options: UndiciOptions = {}): Effect.Effect<Transport["Serv
     }
 
     return Transport.of({
+      bounded: options.timers !== undefined,
       send: (request) =>
         Effect.withFiber((fiber) => {
           const exchange = new Exchange(host)
