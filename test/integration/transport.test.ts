@@ -2,11 +2,13 @@
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import * as Candidate from "../../src/domain/candidate.ts"
 import { openaiCompatible } from "../../src/layers/provider/openai.ts"
+import * as TimersWheel from "../../src/layers/timers/wheel.ts"
 import * as Undici from "../../src/layers/transport/undici.ts"
 import type { OpenRequest } from "../../src/services/provider.ts"
+import { Timers } from "../../src/services/timers.ts"
 import { Transport } from "../../src/services/transport.ts"
 import type { TransportError, TransportRequest } from "../../src/services/transport.ts"
 import * as Server from "../support/scripted-upstream.ts"
@@ -377,4 +379,54 @@ describe("openai adapter over real sockets", () => {
       })
     )
   )
+
+  describe("keeps the bounds of its calls", () => {
+    const timed = Layer.provideMerge(
+      Layer.unwrap(Effect.map(Timers, (timers) => Undici.layer({ timers }))),
+      TimersWheel.layer
+    )
+    const bounds = (firstMs: number, idleMs: number, streamMs: number) => {
+      const now = Date.now()
+      return { firstAtMs: now + firstMs, idleMs, endsAtMs: now + streamMs }
+    }
+    /** The failure of a stream of which the server sends `sent` and then nothing, and whether the server saw the end. */
+    const cut = (sent: ReadonlyArray<string>, limits: ReturnType<typeof bounds>, everyMs = 0) =>
+      Effect.gen(function* () {
+        const server = yield* Server.start(({ response }) => {
+          if (sent.length === 0) return
+          response.writeHead(200, sseHead)
+          response.write(sent[0])
+          const more = setInterval(() => response.write(sent[0]), everyMs || 1e6)
+          response.on("close", () => clearInterval(more))
+        })
+        const upstream = yield* openaiCompatible({ baseUrl: `${server.origin}/v1` })
+        assert.isTrue(upstream.bounded?.(candidate))
+        const error = yield* Effect.scoped(
+          Effect.flatMap(upstream.open(candidate, request({ bounds: limits })), ({ rest }) => Stream.runDrain(rest))
+        ).pipe(Effect.flip)
+        yield* server.nextClose
+        return error.reason
+      }).pipe(Effect.scoped, Effect.provide(timed))
+
+    it.live("to the first token", () =>
+      Effect.gen(function* () {
+        const reason = yield* cut([], bounds(60, 10_000, 10_000))
+        assert.deepInclude(reason, { _tag: "Timeout", phase: "first token" })
+      })
+    )
+
+    it.live("between two chunks", () =>
+      Effect.gen(function* () {
+        const reason = yield* cut([chunk("a")], bounds(5_000, 60, 10_000))
+        assert.deepInclude(reason, { _tag: "Timeout", phase: "idle", afterMs: 60 })
+      })
+    )
+
+    it.live("and in all, however steadily it drips", () =>
+      Effect.gen(function* () {
+        const reason = yield* cut([chunk("a")], bounds(5_000, 10_000, 150), 10)
+        assert.deepInclude(reason, { _tag: "Timeout", phase: "total" })
+      })
+    )
+  })
 })

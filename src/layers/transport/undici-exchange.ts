@@ -23,6 +23,9 @@ export const highWaterBytes = 65_536
 /** Most bytes that a finished call may still receive before it is aborted after all. */
 const lingerBytes = 65_536
 
+/** How soon a call without a first event is looked at again when nobody happened to wait for it, in ms. */
+const recheckMs = 20
+
 /** One error for all aborts: nobody reads it, and capturing a stack each time is dear. */
 const abortReason = new Error("the call was given up")
 
@@ -163,8 +166,12 @@ export class Exchange implements Dispatcher.DispatchHandler, TransportResponse {
   #expire(): void {
     const bounds = this.#bounds
     const now = this.#host.timers?.now() ?? 0
-    if (bounds === undefined || this.#waiter === undefined) return
-    if (this.#state !== "waiting" && this.#state !== "open") return
+    if (bounds === undefined || (this.#state !== "waiting" && this.#state !== "open")) return
+    if (this.#waiter === undefined) {
+      // A wait for more arms the timer itself; before the first event nothing else would.
+      if (!this.#hasOpened) this.#timer?.arm(now + recheckMs)
+      return
+    }
     const phase = !this.#hasOpened ? "first token" : now >= bounds.endsAtMs ? "total" : "idle"
     const afterMs = phase === "idle" ? bounds.idleMs : now - this.#startedAt
     this.#failure = new TransportError({ reason: { _tag: "Timeout", phase, afterMs } })
