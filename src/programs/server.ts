@@ -76,6 +76,8 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
       requestTimeout: config.server.bodyTimeoutMs,
       connectionsCheckingInterval: Math.max(250, Math.min(1_000, config.server.bodyTimeoutMs / 4)),
       keepAliveTimeout: keepAliveMs,
+      // What a slow client may leave in our memory before its upstream is no longer read.
+      highWaterMark: config.server.maxBufferedBytes,
       noDelay: true
     })
     if (config.server.maxConnections !== undefined) server.maxConnections = config.server.maxConnections
