@@ -9,12 +9,12 @@ import { ProviderError } from "../../domain/errors.ts"
 import type { ProviderReason } from "../../domain/errors.ts"
 import type { Completion, CompletionEvent, OpenRequest, Upstream } from "../../services/provider.ts"
 import { textOf, Transport } from "../../services/transport.ts"
-import type { Bounds, TransportError, TransportRequest, TransportResponse } from "../../services/transport.ts"
+import type { TransportError, TransportRequest, TransportResponse } from "../../services/transport.ts"
 import type { Auth } from "./auth.ts"
 import type { Endpoint, Operation } from "./endpoint.ts"
 import * as EventStream from "./event-stream.ts"
 import type { Events } from "./event-stream.ts"
-import type { Protocol } from "./protocol.ts"
+import type { Encoded, Protocol } from "./protocol.ts"
 import * as RateLimitHeaders from "./rate-limit-headers.ts"
 import * as Redact from "./redact.ts"
 import * as RetryAfter from "./retry-after.ts"
@@ -58,20 +58,23 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
       ...Object.entries(options.headers ?? {}).flat()
     ]
 
+    /** The request that carries an encoded body, or the reason why there is none. */
     const requestOf = (
       operation: Operation,
       candidate: Candidate,
-      traceparent: string | undefined,
-      bounds: Bounds | undefined,
-      body: string
-    ): TransportRequest => ({
-      bounds,
-      method: "POST",
-      origin: endpoint.origin,
-      path: endpoint.path(operation, candidate.model),
-      headers: traceparent === undefined ? headers : [...headers, "traceparent", traceparent],
-      body
-    })
+      { bounds, traceparent }: Pick<OpenRequest, "bounds" | "traceparent">,
+      body: Encoded | ProviderReason
+    ): TransportRequest | ProviderReason =>
+      body._tag === "Encoded"
+        ? {
+            bounds,
+            method: "POST",
+            origin: endpoint.origin,
+            path: endpoint.path(operation, candidate.model),
+            headers: traceparent === undefined ? headers : [...headers, "traceparent", traceparent],
+            body: body.body
+          }
+        : body
 
     /** Send, and hand a good answer to `onAnswer`; what else may come is a `ProviderError` of `candidate`. */
     const call = <A>(
@@ -161,12 +164,7 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
         call(
           candidate,
           request.deadlineMs,
-          () => {
-            const body = protocol.encodeChat(candidate.model, request)
-            return body._tag === "Encoded"
-              ? requestOf("chat", candidate, request.traceparent, request.bounds, body.body)
-              : body
-          },
+          () => requestOf("chat", candidate, request, protocol.encodeChat(candidate.model, request)),
           (response) =>
             request.chat.stream === true && !isJson(response)
               ? streamed(candidate, request, response)
@@ -176,12 +174,7 @@ export const make = (options: HttpUpstreamOptions): Effect.Effect<Upstream, neve
         call(
           candidate,
           request.deadlineMs,
-          () => {
-            const body = protocol.encodeEmbedding(candidate.model, request)
-            return body._tag === "Encoded"
-              ? requestOf("embeddings", candidate, request.traceparent, request.bounds, body.body)
-              : body
-          },
+          () => requestOf("embeddings", candidate, request, protocol.encodeEmbedding(candidate.model, request)),
           (response) =>
             Effect.map(
               text(
