@@ -68,7 +68,9 @@ export const alone = (rounds: number, count: number): Promise<Shares> =>
               key: "instant",
               tenant: "tenant-1",
               tokens: 350,
-              priority: 0,
+              plan: "standard",
+              priority: "critical",
+              streamed: true,
               deadline: Deadline.none
             })
           ),

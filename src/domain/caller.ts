@@ -12,6 +12,10 @@ export type TenantId = typeof TenantId.Type
 export const Plan = Schema.Literals(["standard", "premium"])
 export type Plan = typeof Plan.Type
 
+/** How important a feature's calls are while they wait for a provider. */
+export const Priority = Schema.Literals(["critical", "standard", "background"])
+export type Priority = typeof Priority.Type
+
 /**
  * One caller.
  *
@@ -19,6 +23,7 @@ export type Plan = typeof Plan.Type
  * - `ip`: the client's address as text
  * - `feature`: which feature of the product asks; selects timeouts and kill switches
  * - `critical`: `false` marks a feature that may be cut early (shorter hard timeout)
+ * - `priority`: which share of a provider's places it asks for; where it is absent, `critical` decides (`priorityOf`)
  */
 export const Caller = Schema.Struct({
   tenant: TenantId,
@@ -26,7 +31,8 @@ export const Caller = Schema.Struct({
   ip: Schema.optionalKey(Schema.NonEmptyString),
   plan: Plan,
   feature: Schema.NonEmptyString,
-  critical: Schema.Boolean
+  critical: Schema.Boolean,
+  priority: Schema.optionalKey(Priority)
 })
 export interface Caller extends Schema.Schema.Type<typeof Caller> {}
 
@@ -40,8 +46,12 @@ export const make = (
   feature: rest.feature ?? "default",
   critical: rest.critical ?? true,
   ...(rest.user === undefined ? {} : { user: rest.user }),
-  ...(rest.ip === undefined ? {} : { ip: rest.ip })
+  ...(rest.ip === undefined ? {} : { ip: rest.ip }),
+  ...(rest.priority === undefined ? {} : { priority: rest.priority })
 })
+
+/** The caller's priority. */
+export const priorityOf = (caller: Caller): Priority => caller.priority ?? (caller.critical ? "critical" : "standard")
 
 /** The caller of a program that never said who it is: an embedding without tenants, or the open demo mode. */
 export const anonymous: Caller = make("anonymous")

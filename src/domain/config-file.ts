@@ -8,7 +8,7 @@
  * `ResolvedConfig` in `config.ts`.
  */
 import { Effect, Schema, Struct } from "effect"
-import { Plan, TenantId } from "./caller.ts"
+import { Plan, Priority, TenantId } from "./caller.ts"
 import * as Policy from "./policy.ts"
 
 const field = <S extends Schema.Top>(schema: S, description: string) => schema.annotate({ description })
@@ -197,6 +197,11 @@ const Policies = Schema.Struct({
     Policy.RetryPolicyValues.mapFields(Struct.map(Schema.optionalKey)),
     Policy.defaults.retry,
     "how often, when and how much may be retried"
+  ),
+  hedge: group(
+    Policy.HedgePolicy.mapFields(Struct.map(Schema.optionalKey)),
+    Policy.defaults.hedge,
+    "a second call for a first token that is late"
   )
 })
 
@@ -225,7 +230,11 @@ export const Config = Schema.Struct({
     Schema.Record(
       Schema.String,
       Schema.Struct({
-        critical: withDefault(Schema.Boolean, true, "false: cut early, after policies.timeouts.nonCriticalMs")
+        critical: withDefault(Schema.Boolean, true, "false: cut early, after policies.timeouts.nonCriticalMs"),
+        priority: optional(
+          Priority,
+          "which share of a provider's places its calls ask for; critical or standard, as `critical` says, where missing"
+        )
       })
     ),
     {},

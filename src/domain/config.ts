@@ -6,7 +6,7 @@
  * A plain readonly value: an embedding program may write one by hand.
  */
 import type { Redacted } from "effect"
-import type { Plan, TenantId } from "./caller.ts"
+import type { Plan, Priority, TenantId } from "./caller.ts"
 import type { Model } from "./catalog.ts"
 import type { BulkheadPolicy, Policies } from "./policy.ts"
 
@@ -84,6 +84,8 @@ export interface ProviderConfig {
 export interface FeatureConfig {
   /** `false`: cut early (`policies.timeouts.nonCriticalMs`). */
   readonly critical: boolean
+  /** Where missing, `critical` decides. */
+  readonly priority?: Priority
 }
 
 /** What is recorded. Prompt and answer text never is; there is no switch for it. */

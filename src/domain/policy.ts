@@ -46,11 +46,31 @@ export const RateLimits = Schema.Struct({
 })
 export interface RateLimits extends Schema.Schema.Type<typeof RateLimits> {}
 
-/** The bounded queue before a provider. */
+/** Shares of the places that belong to each priority; what one does not use, the others borrow. */
+export const PriorityShares = Schema.Struct({
+  critical: field(Ratio, "share of the places that belongs to critical features"),
+  standard: field(Ratio, "share of the places that belongs to ordinary features"),
+  background: field(Ratio, "share of the places that belongs to background work")
+})
+export interface PriorityShares extends Schema.Schema.Type<typeof PriorityShares> {}
+
+/** The bounded queue before a provider, and the limit it guards. */
 export const BulkheadPolicy = Schema.Struct({
-  maxInFlight: field(atLeast(1), "calls in flight for each provider and process, streams included"),
+  maxInFlight: field(atLeast(1), "most calls in flight for each provider and process, streams included"),
+  minInFlight: field(atLeast(1), "an adaptive limit never falls below this"),
+  adaptive: field(
+    Schema.Boolean,
+    "learn the limit, between minInFlight and maxInFlight, from first-token times, token times and refusals"
+  ),
   maxQueue: field(atLeast(0), "callers that may wait for a place"),
-  maxWaitMs: field(Millis, "longest wait for a place")
+  maxWaitMs: field(Millis, "longest wait for a place"),
+  shares: PriorityShares.annotate({
+    description: "how the places are divided among priorities while all of them wait"
+  }),
+  premiumWeight: field(
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(1)),
+    "a premium tenant gets this many times the share of a standard one while both wait"
+  )
 })
 export interface BulkheadPolicy extends Schema.Schema.Type<typeof BulkheadPolicy> {}
 
@@ -59,11 +79,20 @@ export const BreakerPolicy = Schema.Struct({
   windowMs: field(Millis, "outcomes older than this are forgotten"),
   minimumCalls: field(atLeast(1), "calls in the window before any rate counts"),
   failureRate: field(Ratio, "share of failures that opens the breaker"),
-  slowRate: field(Ratio, "share of slow first tokens that opens the breaker"),
-  slowMs: field(Millis, "a first token later than this is slow"),
+  slowRate: field(Ratio, "share of slow first tokens, or of slow token gaps, that opens the breaker"),
+  slowMs: field(Millis, "a first token later than this is slow, whatever is usual"),
+  slowGapMs: field(Millis, "a time between tokens longer than this is slow, whatever is usual"),
+  slowFactor: field(
+    Schema.Finite.check(Schema.isGreaterThan(1)),
+    "a first token, or a time between tokens, this many times what is usual is slow"
+  ),
   openMs: field(Millis, "how long an open breaker refuses before it probes"),
   maxOpenMs: field(Millis, "most of the open time, which doubles with each failed probe"),
-  probes: field(atLeast(1), "calls let through to probe; as many successes close the breaker")
+  probes: field(atLeast(1), "calls let through to probe; as many successes close the breaker"),
+  maxOpenShare: field(
+    Ratio,
+    "most of the candidates in use that may be open at once; one beyond that is probed without a pause (panic threshold)"
+  )
 })
 export interface BreakerPolicy extends Schema.Schema.Type<typeof BreakerPolicy> {}
 
@@ -75,9 +104,21 @@ export const RetryPolicyValues = Schema.Struct({
   budgetRatio: field(Ratio, "retries earned by each success"),
   budgetMax: field(atLeast(0), "most retries saved up"),
   budgetConcurrent: field(Ratio, "share of the calls in flight that may be retries"),
-  budgetMinConcurrent: field(atLeast(0), "retries in flight always allowed, for the whole fleet")
+  budgetMinConcurrent: field(atLeast(0), "retries in flight always allowed, for the whole fleet"),
+  processes: field(atLeast(1), "processes of the fleet, which share budgetMax and budgetMinConcurrent")
 })
 export interface RetryPolicyValues extends Schema.Schema.Type<typeof RetryPolicyValues> {}
+
+/** A second call for a first token that is late. */
+export const HedgePolicy = Schema.Struct({
+  enabled: field(Schema.Boolean, "whether a late first token is asked for a second time"),
+  quantile: field(Ratio, "a first token is late when it takes longer than this share of the recent ones"),
+  minimumSamples: field(atLeast(1), "first tokens in the window before any is late"),
+  windowMs: field(Millis, "first tokens older than this are forgotten"),
+  maxExtraCost: field(Ratio, "most that hedges may add to the tokens billed, as a share of them"),
+  maxLateShare: field(Ratio, "when more of the recent calls than this are late, all is slow, and nothing is hedged")
+})
+export interface HedgePolicy extends Schema.Schema.Type<typeof HedgePolicy> {}
 
 /** All policies together. */
 export const Policies = Schema.Struct({
@@ -85,7 +126,8 @@ export const Policies = Schema.Struct({
   rateLimits: RateLimits,
   bulkhead: BulkheadPolicy,
   breaker: BreakerPolicy,
-  retry: RetryPolicyValues
+  retry: RetryPolicyValues,
+  hedge: HedgePolicy
 })
 export interface Policies extends Schema.Schema.Type<typeof Policies> {}
 
@@ -111,16 +153,27 @@ export const defaults: Policies = {
     global: { requestsPerMinute: 5_000 },
     premiumFactor: 2
   },
-  bulkhead: { maxInFlight: 8, maxQueue: 64, maxWaitMs: 4_000 },
+  bulkhead: {
+    maxInFlight: 8,
+    minInFlight: 1,
+    adaptive: false,
+    maxQueue: 64,
+    maxWaitMs: 4_000,
+    shares: { critical: 0.6, standard: 0.3, background: 0.1 },
+    premiumWeight: 2
+  },
   breaker: {
     windowMs: 10_000,
     minimumCalls: 20,
     failureRate: 0.5,
     slowRate: 0.9,
     slowMs: 4_000,
+    slowGapMs: 1_000,
+    slowFactor: 5,
     openMs: 5_000,
     maxOpenMs: 60_000,
-    probes: 3
+    probes: 3,
+    maxOpenShare: 0.67
   },
   retry: {
     maxRetries: 2,
@@ -129,6 +182,15 @@ export const defaults: Policies = {
     budgetRatio: 0.1,
     budgetMax: 10,
     budgetConcurrent: 0.2,
-    budgetMinConcurrent: 3
+    budgetMinConcurrent: 3,
+    processes: 1
+  },
+  hedge: {
+    enabled: false,
+    quantile: 0.95,
+    minimumSamples: 100,
+    windowMs: 60_000,
+    maxExtraCost: 0.025,
+    maxLateShare: 0.15
   }
 }

@@ -8,11 +8,13 @@
  * own leaving it never hears.
  */
 import { Cause, Effect, Exit, Result, Scope } from "effect"
+import { priorityOf } from "../domain/caller.ts"
 import * as Candidate from "../domain/candidate.ts"
 import { retryAfterMs, rowOf } from "../domain/error-table.ts"
 import { ProviderError } from "../domain/errors.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import type { Attempt } from "../services/attempts.ts"
+import type { BulkheadPermit } from "../services/bulkhead.ts"
 import type { BreakerLease } from "../services/circuit-breaker.ts"
 import type { Lease } from "../services/guard.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
@@ -21,10 +23,12 @@ import type { Call } from "./candidates.ts"
 import { outcomeOf, tooLate } from "./request.ts"
 import type { Request } from "./request.ts"
 
-/** An answer, and the breaker's lease, to which a stream that breaks later is reported. */
+/** An answer, and whom to tell how it goes on: the breaker's lease and the bulkhead's permit. `tookMs`: from the call to it. */
 export interface Answered<A> {
   readonly answer: A
   readonly lease: BreakerLease
+  readonly permit: BulkheadPermit
+  readonly tookMs: number
 }
 
 /** What one try knows. `lease` and `calledAt` are there once it has got so far. */
@@ -37,6 +41,7 @@ interface Try<A> {
   readonly attempt: Attempt
   readonly scope: LeaseScope.LeaseScope
   lease: BreakerLease | undefined
+  permit: BulkheadPermit | undefined
   calledAt: number
 }
 
@@ -62,13 +67,26 @@ export const make = <A>(
   }
   const attempt = begin(record.attempts, candidate, retry, startedAt)
   const scope = LeaseScope.makeUnsafe()
-  const self: Try<A> = { request, candidate, extra, tokens, call, attempt, scope, lease: undefined, calledAt: 0 }
+  const self: Try<A> = {
+    request,
+    candidate,
+    extra,
+    tokens,
+    call,
+    attempt,
+    scope,
+    lease: undefined,
+    permit: undefined,
+    calledAt: 0
+  }
   return Effect.matchCauseEffect(steps(self), {
     onSuccess: (answered) => {
       attempt.openedAt = timers.now()
-      answered.lease.succeed(attempt.openedAt - self.calledAt)
+      const tookMs = attempt.openedAt - self.calledAt
+      answered.lease.succeed(tookMs)
+      if (record.stream) answered.permit.firstToken(tookMs)
       LeaseScope.hold(request.scope, (exit) => LeaseScope.close(scope, exit))
-      return Effect.succeed(answered)
+      return Effect.succeed({ ...answered, tookMs })
     },
     onFailure: (failed) => {
       const cause = ownTimeout(request, self, failed)
@@ -77,6 +95,7 @@ export const make = <A>(
       const failure = Cause.findError(cause)
       if (self.lease !== undefined && attempt.called && Result.isSuccess(failure)) {
         blame(self.lease, failure.success, attempt.endedAt - self.calledAt)
+        if (isOverload(failure.success)) self.permit?.dropped()
       }
       const closing = LeaseScope.close(scope, Exit.failCause(cause))
       const next = Result.isSuccess(failure)
@@ -89,39 +108,43 @@ export const make = <A>(
 }
 
 // Defined once: a generator function made for each call costs a hidden class each time.
-const steps: <A>(self: Try<A>) => Effect.Effect<Answered<A>, CompleteError> = Effect.fnUntraced(function* <A>(
-  self: Try<A>
-) {
-  const { attempt, candidate, request, scope } = self
-  const { breaker, bulkhead, deadline, killSwitch, record, restore, retryBudget, timeouts, timers } = request
-  if (self.extra === undefined) LeaseScope.hold(scope, yield* retryBudget.enterUnsafe(restore, record.id))
-  else LeaseScope.hold(scope, self.extra)
-  yield* killSwitch.checkProvider(candidate.provider)
-  const lease = yield* breaker.acquireUnsafe(Candidate.key(candidate))(restore, record.id)
-  self.lease = lease
-  LeaseScope.hold(scope, lease)
-  const place = {
-    key: candidate.provider,
-    tenant: record.caller.tenant,
-    tokens: self.tokens,
-    priority: record.caller.critical ? 0 : 1,
-    deadline
+const steps: <A>(self: Try<A>) => Effect.Effect<Omit<Answered<A>, "tookMs">, CompleteError> = Effect.fnUntraced(
+  function* <A>(self: Try<A>) {
+    const { attempt, candidate, request, scope } = self
+    const { breaker, bulkhead, deadline, killSwitch, record, restore, retryBudget, timeouts, timers } = request
+    if (self.extra === undefined) LeaseScope.hold(scope, yield* retryBudget.enterUnsafe(restore, record.id))
+    else LeaseScope.hold(scope, self.extra)
+    yield* killSwitch.checkProvider(candidate.provider)
+    const lease = yield* breaker.acquireUnsafe(Candidate.key(candidate))(restore, record.id)
+    self.lease = lease
+    LeaseScope.hold(scope, lease)
+    const place = {
+      key: candidate.provider,
+      tenant: record.caller.tenant,
+      plan: record.caller.plan,
+      tokens: self.tokens,
+      priority: priorityOf(record.caller),
+      streamed: record.stream,
+      deadline
+    }
+    const permit = yield* bulkhead.acquireUnsafe(place)(restore, record.id)
+    self.permit = permit
+    LeaseScope.hold(scope, permit)
+    lease.begin()
+    self.calledAt = attempt.startedAt + permit.waitedMs
+    attempt.called = true
+    const attemptEndsAt = self.calledAt + timeouts.firstTokenMs
+    const firstAtMs = Math.min(attemptEndsAt, deadline.atMs)
+    const bounds = { firstAtMs, idleMs: timeouts.idleMs, endsAtMs: record.startedAt + timeouts.streamMs }
+    const call = Effect.provideService(self.call(candidate, bounds), Scope.Scope, scope)
+    const answer = yield* restore(
+      request.provider.bounded?.(candidate) === true
+        ? call
+        : timeBox(timers, firstAtMs, () => firstTokenTimeout(request, candidate))(call)
+    )
+    return { answer, lease, permit }
   }
-  const permit = yield* bulkhead.acquireUnsafe(place)(restore, record.id)
-  LeaseScope.hold(scope, permit)
-  self.calledAt = attempt.startedAt + permit.waitedMs
-  attempt.called = true
-  const attemptEndsAt = self.calledAt + timeouts.firstTokenMs
-  const firstAtMs = Math.min(attemptEndsAt, deadline.atMs)
-  const bounds = { firstAtMs, idleMs: timeouts.idleMs, endsAtMs: record.startedAt + timeouts.streamMs }
-  const call = Effect.provideService(self.call(candidate, bounds), Scope.Scope, scope)
-  const answer = yield* restore(
-    request.provider.bounded?.(candidate) === true
-      ? call
-      : timeBox(timers, firstAtMs, () => firstTokenTimeout(request, candidate))(call)
-  )
-  return { answer, lease }
-})
+)
 
 const begin = (log: Array<Attempt>, candidate: Candidate.Candidate, retry: number, startedAt: number): Attempt => {
   const attempt: Attempt = {
@@ -160,6 +183,9 @@ const firstTokenTimeout = ({ record, timeouts }: Request, candidate: Candidate.C
     provider: candidate.provider,
     reason: { _tag: "Timeout", phase: "first token", afterMs: timeouts.firstTokenMs }
   })
+
+/** Whether the provider says that it has too much to do: the one kind of failure that speaks about the limit before it. */
+const isOverload = ({ reason }: CompleteError): boolean => reason._tag === "RateLimited" || reason._tag === "Overloaded"
 
 /**
  * Tell the breaker of a failure. A call that our own deadline cut short counts

@@ -13,6 +13,7 @@ import type { ProviderConfig, ResolvedConfig } from "../domain/config.ts"
 import * as BulkheadMemory from "../layers/bulkhead/memory.ts"
 import * as CatalogConfig from "../layers/catalog/config.ts"
 import * as CircuitBreakerMemory from "../layers/circuit-breaker/memory.ts"
+import * as HedgingMemory from "../layers/hedging/memory.ts"
 import * as KillSwitchMemory from "../layers/kill-switch/memory.ts"
 import { anthropic } from "../layers/provider/anthropic.ts"
 import * as Auth from "../layers/provider/auth.ts"
@@ -46,10 +47,11 @@ export const layer = (config: ResolvedConfig): Layer.Layer<Services> => {
     BulkheadMemory.layer(policies.bulkhead, bulkheads(config)),
     CatalogConfig.layer(config.models),
     CircuitBreakerMemory.layer(policies.breaker),
+    HedgingMemory.layer(policies.hedge),
     KillSwitchMemory.layer(config.killSwitches),
     provider(config),
     RateLimiterMemory.layer(policies.rateLimits),
-    RetryBudgetMemory.layer(policies.retry),
+    RetryBudgetMemory.layer(policies.retry, { processes: policies.retry.processes }),
     RetryPolicyFullJitter.layer(policies.retry),
     RouterOrdered.layer,
     TelemetryStandard.layer(config.telemetry),

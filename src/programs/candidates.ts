@@ -19,16 +19,21 @@ import type { Request } from "./request.ts"
 /** Makes the call itself; the connection goes into the scope. */
 export type Call<A> = (candidate: Candidate, bounds: Bounds) => Effect.Effect<A, ProviderError, Scope.Scope>
 
-/** Call the candidates in turn; the first answer wins. `tokens` is the estimated work of a call. */
+/**
+ * Call the candidates in turn; the first answer wins. `tokens` is the estimated
+ * work of a call. `failed` is the failure of a call that this request has made
+ * before: then the first try draws on the budget too.
+ */
 export const firstToAnswer = <A>(
   request: Request,
   candidates: readonly [Candidate, ...Array<Candidate>],
   tokens: number,
-  call: Call<A>
+  call: Call<A>,
+  failed?: CompleteError
 ): Effect.Effect<Attempt.Answered<A>, CompleteError> => {
   const { deadline, record, restore, retryBudget, retryPolicy } = request
   /** The last failure of a call that was really made: more telling than the refusals after it. */
-  let called: CompleteError | undefined
+  let called = failed
 
   /** `extra` is what the budget granted for a try after a call that failed. */
   const attempt = (
@@ -72,5 +77,5 @@ export const firstToAnswer = <A>(
           )
         })
 
-  return attempt(0, candidates[0], 0)
+  return again(0, (extra) => attempt(0, candidates[0], 0, extra))
 }

@@ -33,7 +33,7 @@ const life = Effect.fnUntraced(function* (
   const reservation = yield* limiter.reserveUnsafe(caller, tokens)(restore, record.id)
   Request.admitted(request, reservation)
   const candidates = yield* router.route(model, caller)
-  const { answer } = yield* Candidates.firstToAnswer(request, candidates, tokens, (candidate, bounds) =>
+  const { answer, permit, tookMs } = yield* Candidates.firstToAnswer(request, candidates, tokens, (candidate, bounds) =>
     provider.embed(candidate, {
       embedding,
       body,
@@ -46,5 +46,7 @@ const life = Effect.fnUntraced(function* (
   const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
   Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
   reservation.settle(usage.prompt_tokens)
+  permit.settle(usage.prompt_tokens)
+  permit.answered(usage.prompt_tokens, tookMs)
   return answer
 })

@@ -7,6 +7,7 @@ import type { Scope } from "effect"
 import { Bulkhead } from "../services/bulkhead.ts"
 import { Catalog } from "../services/catalog.ts"
 import { CircuitBreaker } from "../services/circuit-breaker.ts"
+import { Hedging } from "../services/hedging.ts"
 import { KillSwitch } from "../services/kill-switch.ts"
 import { Provider } from "../services/provider.ts"
 import { RateLimiter } from "../services/rate-limiter.ts"
@@ -22,6 +23,7 @@ export type Guards =
   | Bulkhead
   | Catalog
   | CircuitBreaker
+  | Hedging
   | KillSwitch
   | Provider
   | RateLimiter
@@ -37,6 +39,7 @@ export interface Resolved {
   readonly bulkhead: Bulkhead["Service"]
   readonly catalog: Catalog["Service"]
   readonly breaker: CircuitBreaker["Service"]
+  readonly hedging: Hedging["Service"]
   readonly killSwitch: KillSwitch["Service"]
   readonly provider: Provider["Service"]
   readonly limiter: RateLimiter["Service"]
@@ -56,6 +59,7 @@ export const resolve = (context: Context.Context<Guards>): Resolved => ({
   bulkhead: Context.get(context, Bulkhead),
   catalog: Context.get(context, Catalog),
   breaker: Context.get(context, CircuitBreaker),
+  hedging: Context.get(context, Hedging),
   killSwitch: Context.get(context, KillSwitch),
   provider: Context.get(context, Provider),
   limiter: Context.get(context, RateLimiter),

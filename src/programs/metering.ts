@@ -22,7 +22,7 @@ export const meter = (
   request: Request,
   model: Catalog.Model,
   reservation: Reservation,
-  { answer: completion, lease }: Answered<Completion>
+  { answer: completion, lease, permit, tookMs }: Answered<Completion>
 ): Completion => {
   const { record, scope, timeouts, timers, tokens } = request
   let chars = 0
@@ -55,13 +55,17 @@ export const meter = (
       tokens.learn(model.alias, record.estimatedInput, record.usage.prompt_tokens)
     }
     record.cost = Catalog.cost(model.price, record.usage)
-    reservation.settle(record.usage.prompt_tokens + record.usage.completion_tokens)
+    const total = record.usage.prompt_tokens + record.usage.completion_tokens
+    reservation.settle(total)
+    permit.settle(total)
+    request.hedging.earn(total)
   }
 
   see(completion.first)
   if (completion.first._tag === "Whole") {
     ended("ok")
     settle()
+    if (!record.stream) permit.answered(record.usage?.completion_tokens ?? 0, tookMs)
     return completion
   }
   LeaseScope.hold(scope, settle)
@@ -84,11 +88,25 @@ export const meter = (
       : box(streamEndsAt, () => timeout("total", timeouts.streamMs))(pull)
   }
   const box = timeBoxes(timers)
+  /** Tokens of the run that is being timed, and when it began. */
+  let run = 0
+  let runFrom = record.openedAt
+  /** Breaker and bulkhead hear the stream's pace a run at a time: a single gap says little. */
+  const pace = (chunks: number): void => {
+    run += chunks
+    const now = timers.now()
+    if (run < runTokens && now - runFrom < runMs) return
+    lease.gap((now - runFrom) / run)
+    permit.pace(run, now - runFrom)
+    run = 0
+    runFrom = now
+  }
   const watched = (pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>) => {
     const boxed = bounded ? pull : Effect.suspend(() => inTime(pull))
     return Effect.matchCauseEffect(boxed, {
       onSuccess: (events) => {
         for (let i = 0; i < events.length; i++) see(events[i]!)
+        pace(events.length)
         return Effect.succeed(events)
       },
       onFailure: (cause) => {
@@ -110,6 +128,10 @@ export const meter = (
   const rest = Stream.transformPull(completion.rest, (pull) => Effect.succeed(watched(pull)))
   return { ...completion, rest }
 }
+
+/** A run of a stream's tokens is timed when it has so many chunks, or has taken so long (ms), whichever is first. */
+const runTokens = 16
+const runMs = 1_000
 
 const isCount = (n: unknown): boolean => Number.isSafeInteger(n) && Number(n) >= 0
 

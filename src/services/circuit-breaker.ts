@@ -1,7 +1,9 @@
 /**
  * A breaker for each candidate (provider x model x region). It opens on the
- * rate of failures or slow first tokens in a time window, refuses while open,
- * then lets a few probes through, and closes when they succeed.
+ * rate of failures, of slow first tokens or of slow token gaps in a time
+ * window, refuses while open, then lets a few probes through, and closes when
+ * they succeed. Not all candidates can be open at once (panic threshold): the
+ * last ones are probed without a pause instead.
  *
  * A lease belongs to the generation in which it was taken: a late result of an
  * older generation changes nothing. A lease whose scope closes without a
@@ -21,10 +23,14 @@ export type BreakerState = "closed" | "open" | "half-open"
  * once, when its stream breaks later.
  */
 export interface BreakerLease extends Lease {
+  /** The call leaves for the provider now; a queue before it does not count as the provider's slowness. */
+  readonly begin: () => void
   /** The call answered; `firstTokenMs` decides whether it was slow. */
   readonly succeed: (firstTokenMs: number) => void
   /** The call failed in a way that speaks against the provider. `retryAfterMs` is honoured as open time. */
   readonly fail: (retryAfterMs?: number) => void
+  /** A stream's mean time between tokens over a run of them; any number of times, after `succeed`. */
+  readonly gap: (ms: number) => void
   /** Our own deadline ended the call after `elapsedMs`: counts as slow if that is slow already, else not at all. */
   readonly cutShort: (elapsedMs: number) => void
 }
@@ -35,7 +41,16 @@ export interface BreakerTransition {
   readonly from: BreakerState
   readonly to: BreakerState
   readonly atMs: number
-  readonly reason: "failure-rate" | "slow-rate" | "probe-failed" | "probes-succeeded" | "open-time-over" | "manual"
+  readonly reason:
+    | "failure-rate"
+    | "slow-first-token"
+    | "slow-gap"
+    | "probe-failed"
+    | "probes-succeeded"
+    | "open-time-over"
+    | "manual"
+  /** The generation that begins with it; counts up by one for each change of a key. */
+  readonly generation: number
 }
 
 export class CircuitBreaker extends Context.Service<
@@ -48,8 +63,8 @@ export class CircuitBreaker extends Context.Service<
     readonly state: (key: string) => Effect.Effect<BreakerState>
     /** Open by hand for `forMs`. */
     readonly trip: (key: string, forMs: number) => Effect.Effect<void>
-    /** Close by hand and forget the window. */
-    readonly reset: (key: string) => Effect.Effect<void>
+    /** Close by hand and forget the window; with `forMs` it stays closed so long, whatever happens. */
+    readonly reset: (key: string, forMs?: number) => Effect.Effect<void>
     /** Every change of state from now on. */
     readonly transitions: Stream.Stream<BreakerTransition>
   }

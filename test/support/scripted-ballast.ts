@@ -146,6 +146,8 @@ export const make = (script: Script, config = configOf()) => {
         acquireUnsafe: (key) => (restore, requestId) =>
           Guard.chain(service.acquireUnsafe(key)(restore, requestId), (lease) =>
             Effect.succeed<CircuitBreaker.BreakerLease>({
+              begin: () => lease.begin(),
+              gap: (ms) => lease.gap(ms),
               succeed: (ms) => {
                 world.verdicts.push(`${key}: succeed ${ms}`)
                 lease.succeed(ms)

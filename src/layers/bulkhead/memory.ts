@@ -138,6 +138,11 @@ export const make = Effect.fnUntraced(function* (
     let held = true
     return {
       waitedMs,
+      firstToken: () => {},
+      pace: () => {},
+      answered: () => {},
+      dropped: () => {},
+      settle: () => {},
       release: () => {
         if (!held) return
         held = false
@@ -207,6 +212,12 @@ export const make = Effect.fnUntraced(function* (
 
   return BulkheadPort.make({
     acquireUnsafe,
+    tryAcquireUnsafe: (request) => {
+      const cell = cellOf(request.key)
+      if (cell.inFlight >= cell.policy.maxInFlight) return undefined
+      cell.inFlight++
+      return permit(cell, 0)
+    },
     state: (key) =>
       Effect.sync(() => {
         const cell = cellOf(key)

@@ -81,7 +81,7 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
       cell.notBefore = 0
       cell.window.clear()
     }
-    PubSub.publishUnsafe(hub, { key: cell.key, from, to, atMs, reason })
+    PubSub.publishUnsafe(hub, { key: cell.key, from, to, atMs, reason, generation: cell.generation })
   }
 
   const open = (cell: Cell, reason: Reason, at: number): void => {
@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
     const totals = cell.window.totals(at)
     if (totals.calls < policy.minimumCalls) return
     if (totals.failures > 0 && totals.failures >= policy.failureRate * totals.calls) open(cell, "failure-rate", at)
-    else if (totals.slow > 0 && totals.slow >= policy.slowRate * totals.calls) open(cell, "slow-rate", at)
+    else if (totals.slow > 0 && totals.slow >= policy.slowRate * totals.calls) open(cell, "slow-first-token", at)
   }
 
   const count = (cell: Cell, at: number, failed: boolean, slow: boolean): void => {
@@ -128,6 +128,8 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy) {
     let verdict: "none" | "answered" | "final" = "none"
     let answeredAt = 0
     return {
+      begin: () => {},
+      gap: () => {},
       succeed: (firstTokenMs) => {
         if (verdict !== "none" || cell.generation !== generation) return
         verdict = "answered"

@@ -5,6 +5,7 @@
  */
 import { Effect } from "effect"
 import * as Caller from "../../domain/caller.ts"
+import type { ResolvedConfig } from "../../domain/config.ts"
 import type { AuthError } from "../../domain/errors.ts"
 import type { Exchange } from "../../services/exchange.ts"
 import type { Tenants } from "../../services/tenants.ts"
@@ -14,8 +15,8 @@ export interface Options {
   readonly tenants: Tenants["Service"]
   /** Take the client's address from the last hop of `x-forwarded-for`: only behind a proxy that sets it. */
   readonly trustProxy: boolean
-  /** Features whose requests may be cut early. */
-  readonly features: Readonly<Record<string, { readonly critical: boolean }>>
+  /** What is known of the product's features, by their names. */
+  readonly features: ResolvedConfig["features"]
 }
 
 /** Longest user or feature name taken from a header, in characters. */
@@ -25,11 +26,14 @@ const maxName = 128
 export const caller = (options: Options, exchange: Exchange): Effect.Effect<Caller.Caller, AuthError> =>
   Effect.map(options.tenants.identify(keyOf((name) => exchange.header(name))), (tenant) => {
     const feature = named(exchange.header("x-ballast-feature"))
+    const known =
+      feature === undefined || !Object.hasOwn(options.features, feature) ? undefined : options.features[feature]
     return {
       tenant: tenant.id,
       plan: tenant.plan,
       feature: feature ?? "default",
-      critical: feature === undefined ? true : (options.features[feature]?.critical ?? true),
+      critical: known?.critical ?? true,
+      ...(known?.priority === undefined ? {} : { priority: known.priority }),
       ...optional("user", named(exchange.header("x-ballast-user"))),
       ...optional("ip", addressOf(exchange, options.trustProxy))
     }

@@ -106,7 +106,15 @@ describe("the time of a try", () => {
       yield* Effect.forkChild(
         Effect.scoped(
           Effect.andThen(
-            bulkhead.acquire({ key: "one", tenant: "other", tokens: 1, priority: 0, deadline: none }),
+            bulkhead.acquire({
+              key: "one",
+              tenant: "other",
+              tokens: 1,
+              plan: "standard",
+              priority: "critical",
+              streamed: true,
+              deadline: none
+            }),
             Effect.sleep(3_000)
           )
         ),
@@ -139,8 +147,20 @@ describe("the time of a try", () => {
       }
       const common = { key: "one", tenant: "acme", tokens: world.charges[0]!.tokens }
       assert.deepStrictEqual(claims, [
-        { ...common, priority: 0, deadline: { atMs: 8_000, budgetMs: 8_000 } },
-        { ...common, priority: 1, deadline: { atMs: 1_500, budgetMs: 1_500 } }
+        {
+          ...common,
+          plan: "standard",
+          priority: "critical",
+          streamed: true,
+          deadline: { atMs: 8_000, budgetMs: 8_000 }
+        },
+        {
+          ...common,
+          plan: "standard",
+          priority: "critical",
+          streamed: true,
+          deadline: { atMs: 1_500, budgetMs: 1_500 }
+        }
       ])
     }).pipe(Effect.provide(Layer.merge(layer, recording)))
   })
@@ -163,7 +183,15 @@ describe("what the breaker hears", () => {
       const full = oneTry(whole, { bulkhead: { maxInFlight: 1, maxQueue: 0 } })
       yield* Effect.gen(function* () {
         const bulkhead = yield* Bulkhead
-        yield* bulkhead.acquire({ key: "one", tenant: "other", tokens: 1, priority: 0, deadline: none })
+        yield* bulkhead.acquire({
+          key: "one",
+          tenant: "other",
+          tokens: 1,
+          plan: "standard",
+          priority: "critical",
+          streamed: true,
+          deadline: none
+        })
         yield* during(1, ask)
         assert.deepStrictEqual(full.world.verdicts, [])
         assert.strictEqual(full.world.ended[0]?.outcome, "BulkheadError.QueueFull")

@@ -104,7 +104,18 @@ const full = Effect.flatMap(Bulkhead, (bulkhead) =>
   Effect.forEach(["one", "two"], (key) =>
     Effect.forkDetach(
       Effect.scoped(
-        Effect.andThen(bulkhead.acquire({ key, tenant: "other", tokens: 1, priority: 0, deadline: none }), Effect.never)
+        Effect.andThen(
+          bulkhead.acquire({
+            key,
+            tenant: "other",
+            tokens: 1,
+            plan: "standard",
+            priority: "critical",
+            streamed: true,
+            deadline: none
+          }),
+          Effect.never
+        )
       ),
       { startImmediately: true }
     )

@@ -40,7 +40,15 @@ const occupied = (ms: number) =>
   Effect.gen(function* () {
     const bulkhead = yield* Bulkhead
     const { limit } = yield* bulkhead.state("one")
-    const place = { key: "one", tenant: "other", tokens: 1, priority: 0, deadline: none }
+    const place = {
+      key: "one",
+      tenant: "other",
+      tokens: 1,
+      plan: "standard",
+      priority: "critical",
+      streamed: true,
+      deadline: none
+    }
     yield* Effect.forkChild(
       Effect.scoped(
         Effect.andThen(
