@@ -19,7 +19,7 @@ import { CurrentRecord, make } from "../services/request-record.ts"
 import type { RequestRecord } from "../services/request-record.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
 import type { Reservation } from "../services/rate-limiter.ts"
-import type { Restore } from "../services/guard.ts"
+import * as Guard from "../services/guard.ts"
 import { resolve } from "./guards.ts"
 import type { Requirements, Resolved } from "./guards.ts"
 
@@ -34,7 +34,7 @@ export interface Request extends Resolved {
    * The stages run uninterruptibly, so that nothing they take can be lost;
    * `restore` is for their waits.
    */
-  readonly restore: Restore
+  readonly restore: Guard.Restore
 }
 
 /**
@@ -145,4 +145,6 @@ export const traceparent = ({ trace }: RequestRecord): string | undefined =>
 
 /** The error of a request whose deadline has come in `stage`. */
 export const tooLate = ({ deadline, record }: Request, stage: string): DeadlineError =>
-  new DeadlineError({ requestId: record.id, reason: { _tag: "Exceeded", stage, budgetMs: deadline.budgetMs } })
+  Guard.refusal(
+    () => new DeadlineError({ requestId: record.id, reason: { _tag: "Exceeded", stage, budgetMs: deadline.budgetMs } })
+  )

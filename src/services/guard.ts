@@ -74,6 +74,23 @@ export const chain = <A, E, B, E2, R, R2>(
   return Exit.isSuccess(exit) ? f(exit.value) : Exit.failCause(exit.cause)
 }
 
+/**
+ * Make the error of a guard that says no, without a stack trace: a refusal is
+ * an ordinary answer whose reason says all there is to know, and a trace costs
+ * several times what the decision does, at the very moment when there is too
+ * much to do.
+ */
+export const refusal = <E extends Error>(make: () => E): E => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  // `finally` alone: whatever the constructor does, traces of real faults come back.
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = limit
+  }
+}
+
 /** The request id as the optional field that all errors have. */
 export const withRequestId = (requestId: string | undefined): { readonly requestId?: string } =>
   requestId === undefined ? {} : { requestId }

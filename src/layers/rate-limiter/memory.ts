@@ -187,7 +187,7 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits) {
         if (rule.requests !== undefined && waitMs(rule.requests, 1, bucket.requestsFullAt, at) > 0) fits = false
         if (rule.tokens !== undefined && waitMs(rule.tokens, tokens, bucket.tokensFullAt, at) > 0) fits = false
       }
-      if (!fits) return Effect.fail(refuse(requestId, charges, tokens, at))
+      if (!fits) return Effect.fail(Guard.refusal(() => refuse(requestId, charges, tokens, at)))
 
       const states: Array<LimitState> = []
       for (const { bucket, rule } of charges) {

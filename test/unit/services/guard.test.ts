@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Caller from "../../../src/domain/caller.ts"
+import { BulkheadError } from "../../../src/domain/errors.ts"
 import * as Guard from "../../../src/services/guard.ts"
 import * as LeaseScope from "../../../src/services/lease-scope.ts"
 import * as RequestRecord from "../../../src/services/request-record.ts"
@@ -206,4 +207,21 @@ describe("Guard.chain", () => {
       assert.deepStrictEqual(yield* Effect.exit(Guard.chain(later, next)), Exit.fail("y"))
     })
   )
+})
+
+describe("Guard.refusal", () => {
+  it("makes an error without a trace, and leaves traces of other errors as they were", () => {
+    const error = Guard.refusal(
+      () => new BulkheadError({ reason: { _tag: "QueueFull", key: "openai", retryAfterMs: 10 } })
+    )
+    assert.notMatch(error.stack ?? "", /\n\s+at /)
+    assert.match(error.message, /openai/)
+    assert.match(new Error("a fault").stack ?? "", /\n\s+at /)
+    assert.throws(() =>
+      Guard.refusal((): Error => {
+        throw new Error("in the making")
+      })
+    )
+    assert.match(new Error("a fault").stack ?? "", /\n\s+at /)
+  })
 })
