@@ -6,6 +6,11 @@ interface Bench {
   readonly load: () => Promise<{ readonly main: (argv: ReadonlyArray<string>) => Promise<void> }>
 }
 
+const scenario = (name: string, summary: string): Bench => ({
+  summary,
+  load: async () => ({ main: (await import("./scenarios/main.ts")).of(name) })
+})
+
 const benches: Readonly<Record<string, Bench>> = {
   overhead: {
     summary: "policy CPU of one call and of one stream delta, beside cockatiel",
@@ -18,7 +23,16 @@ const benches: Readonly<Record<string, Bench>> = {
   replay: {
     summary: "a recorded trace against a running server, every request accounted for",
     load: () => import("./replay/main.ts")
-  }
+  },
+  S1: scenario("S1", "metastable storm: goodput after a capacity dip, beside p-retry"),
+  S3: scenario("S3", "sustained overload, 2 and 10 times, beside p-limit and no limit"),
+  S4: scenario("S4", "a whale among small tenants, beside p-limit"),
+  S5: scenario("S5", "outage, brownout and flapping of a provider, beside cockatiel and opossum"),
+  S9: {
+    summary: "streams over real sockets: disconnects, slow readers, a rolling restart",
+    load: () => import("./scenarios/s9/main.ts")
+  },
+  S10: scenario("S10", "hedging of late first tokens, beside Promise.any")
 }
 
 const [name = "", ...argv] = process.argv.slice(2)

@@ -21,6 +21,7 @@ export interface Price extends Schema.Schema.Type<typeof Price> {}
  * - `candidates`: tried in this order; the first is the primary
  * - `contextTokens`: most tokens of prompt and answer together
  * - `maxOutputTokens`: most tokens of one answer
+ * - `smaller`: alias of the model that answers when none of these candidates can
  */
 export const Model = Schema.Struct({
   alias: Schema.NonEmptyString,
@@ -28,7 +29,8 @@ export const Model = Schema.Struct({
   candidates: Schema.NonEmptyArray(Candidate),
   price: Price,
   contextTokens: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
-  maxOutputTokens: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+  maxOutputTokens: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  smaller: Schema.optionalKey(Schema.NonEmptyString)
 })
 export interface Model extends Schema.Schema.Type<typeof Model> {}
 

@@ -8,6 +8,7 @@
  * `ResolvedConfig` in `config.ts`.
  */
 import { Effect, Schema, Struct } from "effect"
+import { BrownoutPolicy, RefusalText, ShorterPolicy } from "./brownout.ts"
 import { Plan, Priority, TenantId } from "./caller.ts"
 import * as Policy from "./policy.ts"
 
@@ -154,6 +155,10 @@ const Model = Schema.Struct({
   maxOutputTokens: optional(
     atLeast(0),
     "most tokens of one answer; 16384 (or contextTokens, if less) where missing, 0 for embeddings"
+  ),
+  smaller: optional(
+    Schema.NonEmptyString,
+    "alias of the chat model that answers when none of these candidates can; callers see which one did"
   )
 })
 
@@ -202,6 +207,22 @@ const Policies = Schema.Struct({
     Policy.HedgePolicy.mapFields(Struct.map(Schema.optionalKey)),
     Policy.defaults.hedge,
     "a second call for a first token that is late"
+  ),
+  brownout: group(
+    Schema.Struct({
+      partial: Schema.optionalKey(BrownoutPolicy.fields.partial),
+      shorter: optional(
+        Schema.Struct({
+          maxTokens: ShorterPolicy.fields.maxTokens,
+          above: withDefault(ShorterPolicy.fields.above, 1, "callers that wait for each place; 0: when anyone waits"),
+          critical: withDefault(Schema.Boolean, false, "whether answers to critical callers are shortened too")
+        }),
+        "shorter answers while many wait at the first candidate's provider; off where missing"
+      ),
+      refusal: Schema.optionalKey(RefusalText)
+    }),
+    Policy.defaults.brownout,
+    "what callers get when a full answer cannot be had"
   )
 })
 
@@ -234,6 +255,10 @@ export const Config = Schema.Struct({
         priority: optional(
           Priority,
           "which share of a provider's places its calls ask for; critical or standard, as `critical` says, where missing"
+        ),
+        partial: optional(
+          Schema.Boolean,
+          "whether its answers may be partial; as policies.brownout.partial says, where missing"
         )
       })
     ),

@@ -86,6 +86,8 @@ export interface FeatureConfig {
   readonly critical: boolean
   /** Where missing, `critical` decides. */
   readonly priority?: Priority
+  /** Whether its answers may be partial; where missing, `policies.brownout.partial` decides. */
+  readonly partial?: boolean
 }
 
 /** What is recorded. Prompt and answer text never is; there is no switch for it. */

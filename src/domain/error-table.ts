@@ -88,6 +88,16 @@ export const keyOf = (error: BallastError): ErrorKey =>
   // A template of the two tags is exactly an ErrorKey; TypeScript widens it to string.
   `${error._tag}.${error.reason._tag}` as ErrorKey
 
+/** Whether anybody's failure is one of ours, with a row in the table. */
+export const isBallastError = (error: unknown): error is BallastError =>
+  isTagged(error) &&
+  "reason" in error &&
+  isTagged(error.reason) &&
+  Object.hasOwn(errorTable, `${error._tag}.${error.reason._tag}`)
+
+const isTagged = (value: unknown): value is { readonly _tag: string } =>
+  typeof value === "object" && value !== null && "_tag" in value && typeof value._tag === "string"
+
 /** The table's row for a key. */
 export const rowOfKey = (key: ErrorKey): ErrorRow => errorTable[key]
 
@@ -98,7 +108,13 @@ export const rowOf = (error: BallastError): ErrorRow => errorTable[keyOf(error)]
 export const retryAfterMs = (error: BallastError): number | undefined =>
   "retryAfterMs" in error.reason ? error.reason.retryAfterMs : undefined
 
-/** OpenAI's error body. */
+/** What an operator adds to refusals: a text for people, and where they find more. */
+export interface Help {
+  readonly message?: string
+  readonly link?: string
+}
+
+/** OpenAI's error body. `help` and `help_url` are the operator's own. */
 export interface ErrorBody {
   readonly error: {
     readonly message: string
@@ -106,12 +122,32 @@ export interface ErrorBody {
     readonly param: string | null
     readonly code: string
     readonly request_id?: string
+    readonly help?: string
+    readonly help_url?: string
   }
 }
 
-/** The body a client gets: OpenAI's error object, with the request id beside it. */
-export const errorBody = (error: BallastError, requestId: string | undefined = error.requestId): ErrorBody => {
-  const { code, type } = rowOf(error)
+/** `help` as fields of an error object or a banner. */
+export const helpFields = ({ link, message }: Help): { readonly help?: string; readonly help_url?: string } => ({
+  ...(message === undefined ? {} : { help: message }),
+  ...(link === undefined ? {} : { help_url: link })
+})
+
+/** Whether an HTTP status is a refusal for want of capacity, ours or a provider's, and not a client's mistake. */
+export const isRefusal = (status: number): boolean => status === 429 || status >= 500
+
+/**
+ * The body a client gets: OpenAI's error object, with the request id beside it.
+ * A refusal that is not the client's own mistake also carries the operator's
+ * `help`; its text leads the message, which is all that most clients show.
+ */
+export const errorBody = (
+  error: BallastError,
+  requestId: string | undefined = error.requestId,
+  help?: Help
+): ErrorBody => {
+  const { code, status, type } = rowOf(error)
+  const added = help !== undefined && isRefusal(status) ? help : undefined
   const reason = error.reason
   // The provider's own code and param only where it judged the client's request, not our key or our configuration.
   const judged = !("provider" in error) || reason._tag === "BadRequest" || reason._tag === "TooLarge"
@@ -126,11 +162,12 @@ export const errorBody = (error: BallastError, requestId: string | undefined = e
           : null
   return {
     error: {
-      message: error.message,
+      message: added?.message === undefined ? error.message : `${added.message} (${error.message})`,
       type,
       param,
       code: upstreamCode ?? code,
-      ...(requestId === undefined ? {} : { request_id: requestId })
+      ...(requestId === undefined ? {} : { request_id: requestId }),
+      ...(added === undefined ? {} : helpFields(added))
     }
   }
 }

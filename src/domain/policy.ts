@@ -3,6 +3,7 @@
  * ships. All durations are milliseconds.
  */
 import { Schema } from "effect"
+import * as Brownout from "./brownout.ts"
 
 const Millis = Schema.Finite.check(Schema.isGreaterThan(0))
 const Ratio = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThanOrEqualTo(1))
@@ -102,9 +103,12 @@ export const RetryPolicyValues = Schema.Struct({
   baseMs: field(Millis, "full jitter draws from 0 to baseMs x 2^retry"),
   capMs: field(Millis, "most of that range"),
   budgetRatio: field(Ratio, "retries earned by each success"),
-  budgetMax: field(atLeast(0), "most retries saved up"),
+  budgetMax: field(atLeast(0), "most retries saved up, for the whole fleet; a process has at least 10 of them"),
   budgetConcurrent: field(Ratio, "share of the calls in flight that may be retries"),
-  budgetMinConcurrent: field(atLeast(0), "retries in flight always allowed, for the whole fleet"),
+  budgetMinConcurrent: field(
+    atLeast(0),
+    "retries in flight that are allowed whatever the share, for the whole fleet; a process has at least 10 of them"
+  ),
   processes: field(atLeast(1), "processes of the fleet, which share budgetMax and budgetMinConcurrent")
 })
 export interface RetryPolicyValues extends Schema.Schema.Type<typeof RetryPolicyValues> {}
@@ -127,7 +131,8 @@ export const Policies = Schema.Struct({
   bulkhead: BulkheadPolicy,
   breaker: BreakerPolicy,
   retry: RetryPolicyValues,
-  hedge: HedgePolicy
+  hedge: HedgePolicy,
+  brownout: Brownout.BrownoutPolicy
 })
 export interface Policies extends Schema.Schema.Type<typeof Policies> {}
 
@@ -164,12 +169,12 @@ export const defaults: Policies = {
   },
   breaker: {
     windowMs: 10_000,
-    minimumCalls: 20,
+    minimumCalls: 10,
     failureRate: 0.5,
-    slowRate: 0.9,
+    slowRate: 0.5,
     slowMs: 4_000,
     slowGapMs: 1_000,
-    slowFactor: 5,
+    slowFactor: 4,
     openMs: 5_000,
     maxOpenMs: 60_000,
     probes: 3,
@@ -180,9 +185,9 @@ export const defaults: Policies = {
     baseMs: 100,
     capMs: 5_000,
     budgetRatio: 0.1,
-    budgetMax: 10,
+    budgetMax: 20,
     budgetConcurrent: 0.2,
-    budgetMinConcurrent: 3,
+    budgetMinConcurrent: 20,
     processes: 1
   },
   hedge: {
@@ -192,5 +197,6 @@ export const defaults: Policies = {
     windowMs: 60_000,
     maxExtraCost: 0.025,
     maxLateShare: 0.15
-  }
+  },
+  brownout: Brownout.defaults
 }

@@ -9,7 +9,10 @@
  */
 import { Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
+import * as Candidate from "../domain/candidate.ts"
+import type { Model } from "../domain/catalog.ts"
 import type { ProviderConfig, ResolvedConfig } from "../domain/config.ts"
+import * as BrownoutConfig from "../layers/brownout/config.ts"
 import * as BulkheadMemory from "../layers/bulkhead/memory.ts"
 import * as CatalogConfig from "../layers/catalog/config.ts"
 import * as CircuitBreakerMemory from "../layers/circuit-breaker/memory.ts"
@@ -25,13 +28,14 @@ import * as RateLimiterMemory from "../layers/rate-limiter/memory.ts"
 import * as RetryBudgetMemory from "../layers/retry-budget/memory.ts"
 import * as RetryPolicyFullJitter from "../layers/retry-policy/full-jitter.ts"
 import * as RouterOrdered from "../layers/router/ordered.ts"
+import * as StaleAnswersNone from "../layers/stale-answers/none.ts"
 import * as TelemetryStandard from "../layers/telemetry/standard.ts"
 import * as TenantsConfig from "../layers/tenants/config.ts"
 import * as TimersWheel from "../layers/timers/wheel.ts"
 import * as TokenCounterCalibrated from "../layers/token-counter/calibrated.ts"
 import * as TransportUndici from "../layers/transport/undici.ts"
 import { CurrentTimeouts } from "../services/policy.ts"
-import type { Upstream } from "../services/provider.ts"
+import type { Provider, Upstream } from "../services/provider.ts"
 import type { Tenants } from "../services/tenants.ts"
 import { Timers } from "../services/timers.ts"
 import type { Transport } from "../services/transport.ts"
@@ -41,25 +45,36 @@ import type { Guards } from "./guards.ts"
 export type Services = Guards | Tenants
 
 /** All services for a configuration, in this process. */
-export const layer = (config: ResolvedConfig): Layer.Layer<Services> => {
+export const layer = (config: ResolvedConfig): Layer.Layer<Services> => layerOver(config, provider(config))
+
+/** The same over upstreams of another making; those of the configuration are not opened. */
+export const layerOver = (
+  config: ResolvedConfig,
+  upstreams: Layer.Layer<Provider, never, Timers>
+): Layer.Layer<Services> => {
   const { policies } = config
   return Layer.mergeAll(
+    BrownoutConfig.layer(policies.brownout, config.models, config.features),
     BulkheadMemory.layer(policies.bulkhead, bulkheads(config)),
     CatalogConfig.layer(config.models),
-    CircuitBreakerMemory.layer(policies.breaker),
+    CircuitBreakerMemory.layer(policies.breaker, { pools: config.models.map(standIns) }),
     HedgingMemory.layer(policies.hedge),
     KillSwitchMemory.layer(config.killSwitches),
-    provider(config),
+    upstreams,
     RateLimiterMemory.layer(policies.rateLimits),
-    RetryBudgetMemory.layer(policies.retry, { processes: policies.retry.processes }),
+    RetryBudgetMemory.layer(policies.retry),
     RetryPolicyFullJitter.layer(policies.retry),
     RouterOrdered.layer,
+    StaleAnswersNone.layer,
     TelemetryStandard.layer(config.telemetry),
     tenants(config),
     TokenCounterCalibrated.layer,
     Layer.succeed(CurrentTimeouts, policies.timeouts)
   ).pipe(Layer.provideMerge(TimersWheel.layer))
 }
+
+/** The breakers of a model's candidates: each can stand in for the others. */
+const standIns = ({ candidates }: Model): ReadonlyArray<string> => candidates.map(Candidate.key)
 
 const bulkheads = (config: ResolvedConfig) =>
   Object.fromEntries(Object.values(config.providers).map(({ bulkhead, name }) => [name, bulkhead]))

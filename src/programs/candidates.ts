@@ -42,15 +42,18 @@ export const firstToAnswer = <A>(
     retry: number,
     extra?: Lease
   ): Effect.Effect<Attempt.Answered<A>, CompleteError> =>
-    Attempt.make(request, candidate, retry, extra, tokens, call, (error) => after(error, index, candidate, retry))
+    Attempt.make(request, candidate, candidates[index + 1], retry, extra, tokens, call, (error, wasCalled) =>
+      after(error, wasCalled, index, candidate, retry)
+    )
 
   const after = (
     error: CompleteError,
+    wasCalled: boolean,
     index: number,
     candidate: Candidate,
     retry: number
   ): Effect.Effect<Attempt.Answered<A>, CompleteError> => {
-    if (record.attempts.at(-1)?.called === true) called = error
+    if (wasCalled) called = error
     return Effect.flatMap(retryPolicy.decide(error, retry, deadline), (decision) => {
       const next = candidates[index + 1]
       if (decision._tag === "Retry")

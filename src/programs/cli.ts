@@ -13,11 +13,12 @@ import { demo } from "./cli/demo.ts"
 import * as Failure from "./cli/failure.ts"
 import { serve } from "./cli/serve.ts"
 import { sim } from "./cli/sim.ts"
+import { simulate } from "./cli/simulate.ts"
 import { version } from "./cli/version.ts"
 
 const ballast = Command.make("ballast").pipe(
   Command.withDescription("Keeps LLM features upright: a guarded, OpenAI-compatible gateway."),
-  Command.withSubcommands([serve, sim, config, demo])
+  Command.withSubcommands([serve, sim, simulate, config, demo])
 )
 
 const builtIns = CliConfig.layer({

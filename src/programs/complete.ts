@@ -7,8 +7,11 @@ import { Effect } from "effect"
 import type { ChatRequest } from "../domain/chat.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import type { Completion } from "../services/provider.ts"
+import * as Ask from "./ask.ts"
 import * as Candidates from "./candidates.ts"
+import * as Collecting from "./collecting.ts"
 import type { Requirements } from "./guards.ts"
+import * as Ladder from "./ladder.ts"
 import * as Metering from "./metering.ts"
 import * as Request from "./request.ts"
 import * as Sizing from "./sizing.ts"
@@ -18,7 +21,8 @@ import * as Sizing from "./sizing.ts"
  *
  * Succeeds when the first token (or the whole answer, where `chat.stream` is
  * not set) is here: the commit point. Before it, failures are retried and sent
- * elsewhere; after it, a failure is the stream's own. The scope holds the
+ * elsewhere, and what cannot be had in full may be had in part (`degraded` of
+ * the result); after it, a failure is the stream's own. The scope holds the
  * permits and the upstream connection: close it and the call is aborted.
  *
  * `body` is the JSON text that `chat` was parsed from, where there is one; it
@@ -28,7 +32,7 @@ export const complete = (chat: ChatRequest, body?: string): Effect.Effect<Comple
   Request.run("chat", (request) => life(request, chat, body))
 
 const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRequest, body: string | undefined) {
-  const { catalog, killSwitch, limiter, provider, record, restore, retryBudget, router } = request
+  const { catalog, killSwitch, limiter, record, restore, retryBudget, router } = request
   const { caller } = record
   yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: chat.model })
   const model = yield* catalog.resolve(chat.model, "chat")
@@ -36,16 +40,13 @@ const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRe
   const reservation = yield* limiter.reserveUnsafe(caller, size.input + size.output)(restore, record.id)
   Request.admitted(request, reservation)
   const candidates = yield* router.route(model, caller)
-  const answered = yield* Candidates.firstToAnswer(request, candidates, size.input + size.output, (candidate, bounds) =>
-    provider.open(candidate, {
-      chat,
-      body,
-      includeUsage: true,
-      deadlineMs: request.deadline.atMs,
-      bounds,
-      traceparent: Request.traceparent(record)
-    })
-  )
-  retryBudget.deposit()
-  return Metering.meter(request, model, reservation, answered)
+  const ask = yield* Ask.make(request, model, candidates[0], chat, body, size)
+  const asking = Collecting.over(request, model, ask)
+  return yield* Effect.matchEffect(Candidates.firstToAnswer(asking, candidates, ask.tokens, Ask.call(asking, ask)), {
+    onSuccess: (answered) => {
+      retryBudget.deposit()
+      return Effect.succeed(Metering.meter(request, model, reservation, answered, ask.shortened))
+    },
+    onFailure: (error) => Ladder.descend(request, model, reservation, chat, ask, error)
+  })
 })

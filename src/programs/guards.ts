@@ -4,6 +4,7 @@
  */
 import { Context } from "effect"
 import type { Scope } from "effect"
+import { Brownout } from "../services/brownout.ts"
 import { Bulkhead } from "../services/bulkhead.ts"
 import { Catalog } from "../services/catalog.ts"
 import { CircuitBreaker } from "../services/circuit-breaker.ts"
@@ -14,12 +15,14 @@ import { RateLimiter } from "../services/rate-limiter.ts"
 import { RetryBudget } from "../services/retry-budget.ts"
 import { RetryPolicy } from "../services/retry-policy.ts"
 import { Router } from "../services/router.ts"
+import { StaleAnswers } from "../services/stale-answers.ts"
 import { Telemetry } from "../services/telemetry.ts"
 import { Timers } from "../services/timers.ts"
 import { TokenCounter } from "../services/token-counter.ts"
 
 /** Everything `complete` and `embed` require, besides the scope in which the answer lives. */
 export type Guards =
+  | Brownout
   | Bulkhead
   | Catalog
   | CircuitBreaker
@@ -30,12 +33,14 @@ export type Guards =
   | RetryBudget
   | RetryPolicy
   | Router
+  | StaleAnswers
   | Telemetry
   | Timers
   | TokenCounter
 
 /** The guards by name. */
 export interface Resolved {
+  readonly brownout: Brownout["Service"]
   readonly bulkhead: Bulkhead["Service"]
   readonly catalog: Catalog["Service"]
   readonly breaker: CircuitBreaker["Service"]
@@ -46,6 +51,7 @@ export interface Resolved {
   readonly retryBudget: RetryBudget["Service"]
   readonly retryPolicy: RetryPolicy["Service"]
   readonly router: Router["Service"]
+  readonly staleAnswers: StaleAnswers["Service"]
   readonly telemetry: Telemetry["Service"]
   readonly timers: Timers["Service"]
   readonly tokens: TokenCounter["Service"]
@@ -56,6 +62,7 @@ export type Requirements = Guards | Scope.Scope
 
 /** All guards of a context by name. */
 export const resolve = (context: Context.Context<Guards>): Resolved => ({
+  brownout: Context.get(context, Brownout),
   bulkhead: Context.get(context, Bulkhead),
   catalog: Context.get(context, Catalog),
   breaker: Context.get(context, CircuitBreaker),
@@ -66,6 +73,7 @@ export const resolve = (context: Context.Context<Guards>): Resolved => ({
   retryBudget: Context.get(context, RetryBudget),
   retryPolicy: Context.get(context, RetryPolicy),
   router: Context.get(context, Router),
+  staleAnswers: Context.get(context, StaleAnswers),
   telemetry: Context.get(context, Telemetry),
   timers: Context.get(context, Timers),
   tokens: Context.get(context, TokenCounter)

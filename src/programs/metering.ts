@@ -1,32 +1,44 @@
 /**
  * After the commit point: watch an answer go by. Counts its chunks and tokens,
  * cuts it when it falls silent or lives too long, and settles what was
- * reserved, exactly once, when it ends, breaks, or its reader leaves.
+ * reserved, exactly once, when it ends, breaks, or its reader leaves. Where
+ * answers may be partial, one that breaks is ended as such instead.
  */
 import { Cause, Effect, Stream } from "effect"
-import type { Array, Pull } from "effect"
+import type { Degraded } from "../domain/brownout.ts"
 import * as Catalog from "../domain/catalog.ts"
 import type { ChatChunk, ChatCompletion } from "../domain/chat.ts"
 import { keyOf } from "../domain/error-table.ts"
-import { ProviderError } from "../domain/errors.ts"
+import type { ProviderError } from "../domain/errors.ts"
+import * as Money from "../domain/money.ts"
+import * as Partial from "../domain/partial.ts"
 import * as Usage from "../domain/usage.ts"
+import { lost } from "../services/attempts.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
-import type { Completion, CompletionEvent } from "../services/provider.ts"
+import type { ChunkEvent, Completion, CompletionEvent } from "../services/provider.ts"
 import type { Reservation } from "../services/rate-limiter.ts"
-import { timeBoxes } from "../services/timers.ts"
+import { degrade } from "../services/request-record.ts"
+import type { RequestRecord } from "../services/request-record.ts"
 import type { Answered } from "./attempt.ts"
+import type { Kept } from "./collecting.ts"
 import type { Request } from "./request.ts"
+import * as Waits from "./waits.ts"
 
-/** Wrap an answer so that reading it meters it, and register its settlement with the request's scope. */
+/**
+ * Wrap an answer so that reading it meters it, and register its settlement with
+ * the request's scope. `shortened`: its length was capped, for there is pressure.
+ */
 export const meter = (
   request: Request,
   model: Catalog.Model,
   reservation: Reservation,
-  { answer: completion, lease, permit, tookMs }: Answered<Completion>
+  { answer: completion, attempt, lease, permit, tookMs }: Answered<Completion>,
+  shortened = false
 ): Completion => {
-  const { record, scope, timeouts, timers, tokens } = request
+  const { brownout, record, scope, timeouts, timers, tokens } = request
   let chars = 0
-  const attempt = record.attempts.at(-1)
+  const partial = brownout.partial(record.caller)
+  const watch = shortened || partial ? new Partial.Watch() : undefined
   record.candidate = completion.candidate
   record.openedAt = timers.now()
 
@@ -37,24 +49,27 @@ export const meter = (
       record.usage = usage
       record.usageExact = true
     }
-    chars += event._tag === "Chunk" ? charsOfChunk(event.chunk) : usage ? 0 : charsOfWhole(event.completion)
+    if (event._tag === "Chunk") {
+      chars += charsOfChunk(event.chunk)
+      if (watch !== undefined) watch.see(event.chunk)
+    } else if (!usage) chars += event.chars ?? charsOfWhole(event.completion)
   }
-  const ended = (outcome: typeof record.outcome): void => {
+  const ended = (outcome: typeof record.outcome, ofAttempt = outcome): void => {
     if (record.outcome !== "pending") return
     record.outcome = outcome
-    if (attempt !== undefined) {
-      attempt.outcome = outcome
-      attempt.endedAt = timers.now()
-    }
+    attempt.outcome = ofAttempt
+    attempt.endedAt = timers.now()
   }
+  const counted = () => Usage.make(record.estimatedInput, tokens.estimateText(model.alias, chars))
   const settle = (): void => {
     ended("cancelled")
-    if (record.usage === undefined) {
-      record.usage = Usage.make(record.estimatedInput, tokens.estimateText(model.alias, chars))
-    } else {
+    record.usage ??= counted()
+    if (record.usageExact) {
       tokens.learn(model.alias, record.estimatedInput, record.usage.prompt_tokens)
     }
-    record.cost = Catalog.cost(model.price, record.usage)
+    // The prompt of a call that lost a hedge was the same, and is billed too.
+    record.extraTokens = lost(record.attempts, attempt) * record.usage.prompt_tokens
+    record.cost = Catalog.cost(model.price, record.usage) + Money.ofTokens(record.extraTokens, model.price.input)
     const total = record.usage.prompt_tokens + record.usage.completion_tokens
     reservation.settle(total)
     permit.settle(total)
@@ -63,31 +78,53 @@ export const meter = (
 
   see(completion.first)
   if (completion.first._tag === "Whole") {
-    ended("ok")
+    const cut = completion.degraded
+    ended("ok", cut === undefined || cut.reason === "pressure" ? "ok" : cut.reason)
     settle()
     if (!record.stream) permit.answered(record.usage?.completion_tokens ?? 0, tookMs)
-    return completion
+    if (cut !== undefined) degrade(record, cut.rung, cut.reason)
+    else if (shortened && isCut(completion.first.completion)) degrade(record, "shorter", "pressure")
+    return record.rung === "full" ? completion : withNote(record, completion)
   }
   LeaseScope.hold(scope, settle)
 
-  const streamEndsAt = record.startedAt + timeouts.streamMs
-  const timeout = (phase: "idle" | "total", afterMs: number) =>
-    new ProviderError({
-      requestId: record.id,
-      provider: completion.candidate.provider,
-      reason: { _tag: "Timeout", phase, afterMs }
-    })
-  const bounded = request.provider.bounded?.(completion.candidate) === true
-  /** Each wait for more under the idle limit and the stream's own end, for a provider that does not keep them itself. */
-  const inTime = (
-    pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>
-  ): Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError> => {
-    const idleAt = timers.now() + timeouts.idleMs
-    return idleAt <= streamEndsAt
-      ? box(idleAt, () => timeout("idle", timeouts.idleMs))(pull)
-      : box(streamEndsAt, () => timeout("total", timeouts.streamMs))(pull)
+  const wait =
+    request.provider.bounded?.(completion.candidate) === true
+      ? undefined
+      : Waits.inTime(request, completion.candidate, record.startedAt + timeouts.streamMs, timeouts.streamMs)
+  const { degradedReason, rung } = record
+  // The headers of a stream go before its end is known: they say that its length is capped.
+  if (shortened) degrade(record, "shorter", "pressure")
+  /** The answer is complete. One that its cap did not cut is no shorter than any other. */
+  const complete = (): void => {
+    ended("ok")
+    if (record.rung !== "shorter" || watch?.lengthMet === true) return
+    record.rung = rung
+    record.degradedReason = degradedReason
   }
-  const box = timeBoxes(timers)
+  /** The stream breaks off: the events that end it as a partial answer, where that is possible. */
+  const broken = (error: ProviderError): readonly [ChunkEvent, ...Array<ChunkEvent>] | undefined => {
+    lease.fail()
+    const reason = keyOf(error)
+    const usage = record.usage ?? counted()
+    const end = partial
+      ? watch?.ending(
+          Partial.bannerOf(error, record.id, brownout.refusal),
+          record.usage === undefined ? usage : undefined
+        )
+      : undefined
+    if (end === undefined) {
+      ended(reason)
+      return undefined
+    }
+    record.usage = usage
+    ended("ok", reason)
+    degrade(record, "partial", reason)
+    const [first, ...others] = end
+    return [eventOf(first), ...others.map(eventOf)]
+  }
+  /** A partial answer has been ended: nothing follows. */
+  let over = false
   /** Tokens of the run that is being timed, and when it began. */
   let run = 0
   let runFrom = record.openedAt
@@ -101,9 +138,9 @@ export const meter = (
     run = 0
     runFrom = now
   }
-  const watched = (pull: Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>) => {
-    const boxed = bounded ? pull : Effect.suspend(() => inTime(pull))
-    return Effect.matchCauseEffect(boxed, {
+  const watched = (pull: Waits.Events): Waits.Events => {
+    const next = wait === undefined ? pull : wait(pull)
+    return Effect.matchCauseEffect(partial ? Effect.suspend(() => (over ? Cause.done() : next)) : next, {
       onSuccess: (events) => {
         for (let i = 0; i < events.length; i++) see(events[i]!)
         pace(events.length)
@@ -112,11 +149,11 @@ export const meter = (
       onFailure: (cause) => {
         const error = Cause.findError(cause)
         if (error._tag === "Success") {
-          if (Cause.isDone(error.success)) {
-            ended("ok")
-          } else {
-            ended(keyOf(error.success))
-            lease.fail()
+          if (Cause.isDone(error.success)) complete()
+          else {
+            const ending = broken(error.success)
+            over = ending !== undefined
+            if (ending !== undefined) return Effect.succeed(ending)
           }
         } else if (Cause.hasDies(cause)) {
           ended("defect")
@@ -126,7 +163,46 @@ export const meter = (
     })
   }
   const rest = Stream.transformPull(completion.rest, (pull) => Effect.succeed(watched(pull)))
-  return { ...completion, rest }
+  return record.rung === "full" ? { ...completion, rest } : withNote(record, { ...completion, rest })
+}
+
+/** The accounts of a part of an answer whose call is over: there is nothing left to watch. */
+export const keep = (
+  request: Request,
+  reservation: Reservation,
+  { chars, completion, input, model }: Kept
+): Completion => {
+  const { record, timers, tokens } = request
+  const reported = completion.first._tag === "Whole" ? completion.first.completion.usage : undefined
+  record.candidate = completion.candidate
+  if (model.alias !== record.model) record.answeredBy = model.alias
+  record.openedAt = timers.now()
+  record.chunks = 1
+  record.usageExact = isUsage(reported)
+  record.usage = isUsage(reported) ? reported : Usage.make(input, tokens.estimateText(model.alias, chars))
+  record.cost = Catalog.cost(model.price, record.usage)
+  record.outcome = "ok"
+  if (completion.degraded !== undefined) degrade(record, completion.degraded.rung, completion.degraded.reason)
+  const total = record.usage.prompt_tokens + record.usage.completion_tokens
+  reservation.settle(total)
+  request.hedging.earn(total)
+  return withNote(record, completion)
+}
+
+const eventOf = (chunk: ChatChunk): ChunkEvent => ({ _tag: "Chunk", chunk, data: JSON.stringify(chunk) })
+
+/** Whether an answer was ended by its length. */
+const isCut = (completion: ChatCompletion): boolean =>
+  completion.choices.some(({ finish_reason }) => finish_reason === "length")
+
+/** A completion with what its record says about the ladder. A part of a whole answer shows what was counted of it. */
+const withNote = ({ degradedReason, rung, usage }: RequestRecord, completion: Completion): Completion => {
+  if (rung === "full" || degradedReason === undefined) return completion
+  const degraded: Degraded = { rung, reason: degradedReason }
+  const { first } = completion
+  if (rung !== "partial" || first._tag !== "Whole" || usage === undefined) return { ...completion, degraded }
+  const answer = { ...first.completion, usage }
+  return { ...completion, first: { _tag: "Whole", completion: answer, data: JSON.stringify(answer) }, degraded }
 }
 
 /** A run of a stream's tokens is timed when it has so many chunks, or has taken so long (ms), whichever is first. */
@@ -136,10 +212,11 @@ const runMs = 1_000
 const isCount = (n: unknown): boolean => Number.isSafeInteger(n) && Number(n) >= 0
 
 /** Chunks are not checked by a schema, and what is no number must not get into accounts. */
-const isUsage = (usage: Usage.Usage | null | undefined): usage is Usage.Usage =>
+export const isUsage = (usage: Usage.Usage | null | undefined): usage is Usage.Usage =>
   typeof usage === "object" && usage !== null && isCount(usage.prompt_tokens) && isCount(usage.completion_tokens)
 
-const charsOfChunk = (chunk: ChatChunk): number => {
+/** Characters of text and tool calls in a chunk: what tokens are counted from where no provider reports them. */
+export const charsOfChunk = (chunk: ChatChunk): number => {
   let chars = 0
   for (const choice of chunk.choices) {
     const delta = choice.delta

@@ -5,16 +5,17 @@
  * exactly once.
  */
 import { Cause, Context, Effect, Exit, Random, Result, Scope } from "effect"
-import { keyOf } from "../domain/error-table.ts"
+import { isBallastError, keyOf } from "../domain/error-table.ts"
 import type { Candidate } from "../domain/candidate.ts"
 import { DeadlineError } from "../domain/errors.ts"
-import type { BallastError, CompleteError } from "../domain/errors.ts"
+import type { CompleteError } from "../domain/errors.ts"
 import type { Outcome } from "../domain/outcome.ts"
 import type { Timeouts } from "../domain/policy.ts"
 import type { Usage } from "../domain/usage.ts"
 import { CurrentCaller } from "../services/caller.ts"
 import * as Deadline from "../services/deadline.ts"
 import { CurrentTimeouts } from "../services/policy.ts"
+import * as Record from "../services/request-record.ts"
 import { CurrentRecord, make } from "../services/request-record.ts"
 import type { RequestRecord } from "../services/request-record.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
@@ -76,11 +77,9 @@ export const run = <A>(
 /** The outcome that an error, an interruption or a defect is in the record. */
 export const outcomeOf = (cause: Cause.Cause<unknown>): Outcome => {
   const failure = Cause.findError(cause)
-  return Result.isSuccess(failure) && isBallastError(failure.success)
-    ? keyOf(failure.success)
-    : Cause.hasInterrupts(cause)
-      ? "cancelled"
-      : "defect"
+  // A failure of somebody else's closed the scope of an answer: its reader has left.
+  if (Result.isSuccess(failure)) return isBallastError(failure.success) ? keyOf(failure.success) : "cancelled"
+  return Cause.hasInterrupts(cause) ? "cancelled" : "defect"
 }
 
 /** Close the record. An outcome that the stages already wrote down (a stream that ended or broke) stays. */
@@ -88,14 +87,10 @@ const end = (guards: Resolved, record: RequestRecord, exit: Exit.Exit<unknown, u
   record.endedAt = guards.timers.now()
   if (record.outcome === "pending") {
     // A scope that closes well while the answer is still pending: its reader left early.
-    record.outcome = Exit.isFailure(exit) ? outcomeOf(exit.cause) : "cancelled"
+    Record.fail(record, Exit.isFailure(exit) ? outcomeOf(exit.cause) : "cancelled")
   }
   guards.telemetry.end(record)
 }
-
-/** A scope may be closed with anybody's failure. */
-const isBallastError = (error: unknown): error is BallastError =>
-  typeof error === "object" && error !== null && "_tag" in error && "reason" in error
 
 const newRecord = (operation: RequestRecord["operation"], context: Context.Context<never>, startedAt: number) => {
   const random = Context.get(context, Random.Random)

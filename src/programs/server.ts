@@ -157,7 +157,14 @@ const close = (server: Http.Server): Effect.Effect<void> =>
     server.closeAllConnections()
   })
 
-/** No new work, let what runs finish within `drainMs`, tell the rest and cut it. */
+/**
+ * No new work, let what runs finish within `drainMs`, tell the rest and cut it.
+ *
+ * The port stays open meanwhile: what is on its way already, or comes from a
+ * balancer that has not noticed yet, gets the typed refusal. A listener that
+ * closed at once would reset every connection the kernel has taken and we have
+ * not, and with it requests that nobody ever answers.
+ */
 const drain = (
   server: Http.Server,
   edge: NodeExchange.Edge,
@@ -166,22 +173,23 @@ const drain = (
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     state.draining = true
+    const finished = yield* Effect.timeoutOption(edge.idle, drainMs)
     // Closed once its last connection is: kept-alive ones that fall idle are closed by Node from here on.
     const closed = yield* Effect.forkChild(closeGently(server), { startImmediately: true })
-    const finished = yield* Effect.timeoutOption(edge.idle, drainMs)
-    if (finished._tag === "None") {
-      edge.interruptAll()
-      // The last words of a cut stream need a moment to reach the client.
-      yield* Effect.timeoutOption(Fiber.await(closed), lastWordsMs)
-    }
+    if (finished._tag === "None") edge.interruptAll()
+    // The last words of a cut stream, or the answer to a request that has just come, need a moment to reach the client.
+    yield* Effect.timeoutOption(Fiber.await(closed), lastWordsMs)
     server.closeAllConnections()
     yield* Fiber.await(closed)
   })
 
 const lastWordsMs = 500
 
+/** Right after the event loop has taken all connections and requests that are there, so that none of them is reset. */
 const closeGently = (server: Http.Server): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    server.close(() => resume(Effect.void))
-    server.closeIdleConnections()
+    setImmediate(() => {
+      server.close(() => resume(Effect.void))
+      server.closeIdleConnections()
+    })
   })

@@ -24,13 +24,18 @@ const margin = 1.5
 
 /** Size a chat request; `ContextTooLong` when prompt and answer cannot fit the model together. */
 export const ofChat = (request: Request, model: Model, chat: ChatRequest): Effect.Effect<Size, RequestError> => {
+  request.record.model = model.alias
+  request.record.stream = chat.stream === true
+  return fit(request, model, chat)
+}
+
+/** The same for a model that is not the one the caller asked for. */
+export const fit = (request: Request, model: Model, chat: ChatRequest): Effect.Effect<Size, RequestError> => {
   const asked = maxOutputTokens(chat)
   const input = request.tokens.estimate(model.alias, chat)
   const output = Math.min(asked ?? assumedOutput, model.maxOutputTokens) * (chat.n ?? 1)
   // Only a limit the caller asked for is held against the context; an assumed one just shrinks.
   const needed = asked ?? 1
-  request.record.model = model.alias
-  request.record.stream = chat.stream === true
   request.record.estimatedInput = input
   if (input * margin + needed <= model.contextTokens) return Effect.succeed({ input, output })
   return Effect.flatMap(request.restore(request.tokens.exact(chat)), (exact) => {

@@ -11,6 +11,8 @@ export interface Attempt {
   readonly candidate: Candidate
   /** 0 for the first try on this candidate. */
   readonly retry: number
+  /** Whether it is the second call of a hedge: one that was made while the first was still to answer. */
+  readonly hedge: boolean
   /** Whether a call to the provider was made; `false` for a refusal by breaker, bulkhead or kill switch. */
   called: boolean
   readonly startedAt: number
@@ -26,5 +28,15 @@ export type AttemptLog = Array<Attempt>
 export const calls = (log: ReadonlyArray<Attempt>): number => {
   let count = 0
   for (const attempt of log) if (attempt.called) count++
+  return count
+}
+
+/**
+ * Calls that lost a hedge to `answered`, of which nobody had anything. (Nothing
+ * but a call that lost ends as `cancelled` in a request that goes on to its answer.)
+ */
+export const lost = (log: ReadonlyArray<Attempt>, answered: Attempt): number => {
+  let count = 0
+  for (const attempt of log) if (attempt !== answered && attempt.called && attempt.outcome === "cancelled") count++
   return count
 }

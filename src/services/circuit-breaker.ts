@@ -23,10 +23,16 @@ export type BreakerState = "closed" | "open" | "half-open"
  * once, when its stream breaks later.
  */
 export interface BreakerLease extends Lease {
-  /** The call leaves for the provider now; a queue before it does not count as the provider's slowness. */
-  readonly begin: () => void
-  /** The call answered; `firstTokenMs` decides whether it was slow. */
-  readonly succeed: (firstTokenMs: number) => void
+  /**
+   * The call leaves for the provider now; a queue before it does not count as
+   * the provider's slowness. `streamed` (the default): its first token will be
+   * timed; otherwise its whole answer, which is compared with whole answers
+   * alone. False: the breaker has changed its state since it gave this lease,
+   * so the call must not be made; ask for another.
+   */
+  readonly begin: (streamed?: boolean) => boolean
+  /** The call answered: its first token (or its whole answer) came after `ms`, which decides whether it was slow. */
+  readonly succeed: (ms: number) => void
   /** The call failed in a way that speaks against the provider. `retryAfterMs` is honoured as open time. */
   readonly fail: (retryAfterMs?: number) => void
   /** A stream's mean time between tokens over a run of them; any number of times, after `succeed`. */

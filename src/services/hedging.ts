@@ -19,10 +19,21 @@ export class Hedging extends Context.Service<
      * known, or everything slow.
      */
     readonly delayMs: (key: string) => number | undefined
+    /**
+     * A call to `key` has become late. Whether a second call is worth trying:
+     * not when too many others are late too, nor when `leftMs`, the time until
+     * the deadline, is less than a first token usually takes.
+     */
+    readonly late: (key: string, leftMs: number) => boolean
     /** Whether a second call with `tokens` input tokens keeps the cost cap; takes them out of it if so. */
     readonly spend: (tokens: number) => boolean
-    /** A call to `key` showed its first token after `ms`, or was given up after `ms` without one (`censored`). */
-    readonly observe: (key: string, ms: number, censored: boolean) => void
+    /** The second call for which `spend` has paid was not made. */
+    readonly refund: (tokens: number) => void
+    /**
+     * A call to `key` showed its first token after `ms`, or was given up after
+     * `ms` without one (`censored`). `late`: {@link late} was told of it.
+     */
+    readonly observe: (key: string, ms: number, censored: boolean, late: boolean) => void
     /** An answer cost `tokens` tokens, input and output: what earns hedges. */
     readonly earn: (tokens: number) => void
   }

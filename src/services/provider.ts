@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Stream } from "effect"
 import type { Scope } from "effect"
+import type { Degraded } from "../domain/brownout.ts"
 import type { Candidate } from "../domain/candidate.ts"
 import type { ChatChunk, ChatCompletion, ChatRequest } from "../domain/chat.ts"
 import type { EmbeddingRequest, EmbeddingResponse } from "../domain/embedding.ts"
@@ -46,12 +47,17 @@ export interface ChunkEvent {
   readonly data: string
 }
 
-/** A whole answer, its JSON text, and, where they can be forwarded, the very bytes it came as. */
+/**
+ * A whole answer, its JSON text, and, where they can be forwarded, the very
+ * bytes it came as. `chars`: how many characters were received of an answer
+ * that was put together from a stream.
+ */
 export interface WholeEvent {
   readonly _tag: "Whole"
   readonly completion: ChatCompletion
   readonly data: string
   readonly bytes?: Uint8Array
+  readonly chars?: number
 }
 
 /** What an upstream sent. A stream is one or more `Chunk`s, a plain answer is exactly one `Whole`. */
@@ -69,12 +75,15 @@ export interface UpstreamLimits {
  * - `first`: the first event, already here
  * - `rest`: what follows; ends only when the upstream said that it is complete. A stream that is cut, stalls or sends a
  *   broken frame fails instead
+ * - `degraded`: set by `complete` where this is less than the full answer, and why. A stream that breaks off later and
+ *   is returned in part says so in its last chunk
  */
 export interface Completion {
   readonly candidate: Candidate
   readonly first: CompletionEvent
   readonly rest: Stream.Stream<CompletionEvent, ProviderError>
   readonly upstream: UpstreamLimits
+  readonly degraded?: Degraded
 }
 
 /** Embeddings, and their JSON text as it came. */

@@ -6,7 +6,9 @@
  * failed or slow ones.
  */
 import { Context } from "effect"
+import type { DegradedReason, Rung } from "../domain/brownout.ts"
 import type { Candidate } from "../domain/candidate.ts"
+import { isRefusal, rowOfKey } from "../domain/error-table.ts"
 import type { Caller } from "../domain/caller.ts"
 import type { Money } from "../domain/money.ts"
 import type { Outcome } from "../domain/outcome.ts"
@@ -39,7 +41,10 @@ export interface RequestRecord {
   readonly attempts: AttemptLog
   /** Until when; set when the request enters the guards. */
   deadline: Deadline
+  /** The alias that the caller asked for. */
   model: string | undefined
+  /** The alias of the model that answered, where it is another one. */
+  answeredBy: string | undefined
   stream: boolean
   candidate: Candidate | undefined
   estimatedInput: number
@@ -52,7 +57,13 @@ export interface RequestRecord {
   usage: Usage | undefined
   /** Whether `usage` is what the provider reported, not our estimate. */
   usageExact: boolean
+  /** Input tokens of calls that lost a hedge: billed, but no part of the answer's `usage`. */
+  extraTokens: number
+  /** All that is billed for the answer, `extraTokens` included. */
   cost: Money
+  /** How far down the brownout ladder the request went, and why. */
+  rung: Rung
+  degradedReason: DegradedReason | undefined
   outcome: Outcome
 }
 
@@ -77,6 +88,7 @@ export const make = (options: {
   attempts: [],
   deadline: none,
   model: undefined,
+  answeredBy: undefined,
   stream: false,
   candidate: undefined,
   estimatedInput: 0,
@@ -87,6 +99,29 @@ export const make = (options: {
   chunks: 0,
   usage: undefined,
   usageExact: false,
+  extraTokens: 0,
   cost: 0,
+  rung: "full",
+  degradedReason: undefined,
   outcome: "pending"
 })
+
+/** The request is answered from a lower rung of the brownout ladder. */
+export const degrade = (record: RequestRecord, rung: Rung, reason: DegradedReason): void => {
+  record.rung = rung
+  record.degradedReason = reason
+}
+
+/** The request has ended without an answer: how, and that it was refused where the fault was not the client's. */
+export const fail = (record: RequestRecord, outcome: Outcome): void => {
+  record.outcome = outcome
+  switch (outcome) {
+    case "pending":
+    case "ok":
+    case "cancelled":
+    case "defect":
+      return
+    default:
+      if (isRefusal(rowOfKey(outcome).status)) degrade(record, "refused", outcome)
+  }
+}

@@ -10,9 +10,11 @@ import type { Scope } from "effect"
 import * as Guard from "./guard.ts"
 import type { EnterUnsafe, Lease } from "./guard.ts"
 
-/** The answer to a request for an extra call; `release` has nothing to do where it was not granted. */
+/** The answer to a request for an extra call; there is nothing to give back where it was not granted. */
 export interface Draw extends Lease {
   readonly granted: boolean
+  /** Instead of `release`: the call was not made after all (refused on the way, its caller gone), so it costs nothing. */
+  readonly unused: () => void
 }
 
 export class RetryBudget extends Context.Service<

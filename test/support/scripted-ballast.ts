@@ -4,7 +4,7 @@
  * reservations, verdicts, draws, records.
  */
 import { assert } from "@effect/vitest"
-import { Clock, Effect, Layer, Random, Scope, Stream } from "effect"
+import { Clock, Effect, Layer, Scope, Stream } from "effect"
 import type { Candidate } from "../../src/domain/candidate.ts"
 import type { ChatChunk, ChatCompletion, ChatRequest } from "../../src/domain/chat.ts"
 import type { BallastConfigInput } from "../../src/domain/config-file.ts"
@@ -146,7 +146,7 @@ export const make = (script: Script, config = configOf()) => {
         acquireUnsafe: (key) => (restore, requestId) =>
           Guard.chain(service.acquireUnsafe(key)(restore, requestId), (lease) =>
             Effect.succeed<CircuitBreaker.BreakerLease>({
-              begin: () => lease.begin(),
+              begin: (streamed) => lease.begin(streamed),
               gap: (ms) => lease.gap(ms),
               succeed: (ms) => {
                 world.verdicts.push(`${key}: succeed ${ms}`)
@@ -168,31 +168,38 @@ export const make = (script: Script, config = configOf()) => {
   )
 
   /** A lease that is on the books until it is released. */
-  const onTheBooks = <L extends Guard.Lease>(kind: "first" | "extra", lease: L): Effect.Effect<L> => {
+  const onTheBooks = (kind: "first" | "extra", giveBack: () => void): (() => void) => {
     world.budget[kind]++
     let held = true
-    return Effect.succeed({
-      ...lease,
-      release: () => {
-        if (held) world.budget[kind]--
-        held = false
-        lease.release()
-      }
-    })
+    return () => {
+      if (held) world.budget[kind]--
+      held = false
+      giveBack()
+    }
   }
   const retryBudget = Layer.effect(
     RetryBudget.RetryBudget,
-    Effect.map(Random.Random, (random) => {
-      const service = RetryBudgetMemory.make(policies.retry, random)
+    Effect.sync(() => {
+      const service = RetryBudgetMemory.make(policies.retry)
       return RetryBudget.make({
         ...service,
         enterUnsafe: (restore, requestId) =>
-          Guard.chain(service.enterUnsafe(restore, requestId), (lease) => onTheBooks("first", lease)),
+          Guard.chain(service.enterUnsafe(restore, requestId), (lease) =>
+            Effect.succeed({ release: onTheBooks("first", () => lease.release()) })
+          ),
         drawUnsafe: (restore, requestId) =>
           Guard.chain(service.drawUnsafe(restore, requestId), (draw) => {
             if (!draw.granted) return Effect.succeed(draw)
             world.budget.drawn++
-            return onTheBooks("extra", draw)
+            const giveBack = onTheBooks("extra", () => draw.release())
+            return Effect.succeed<RetryBudget.Draw>({
+              granted: true,
+              release: giveBack,
+              unused: () => {
+                draw.unused()
+                giveBack()
+              }
+            })
           }),
         deposit: () => {
           world.budget.deposits++

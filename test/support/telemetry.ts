@@ -45,6 +45,7 @@ export const freshRegistry: Effect.Effect<Context.Context<never>> = Effect.suspe
 export const attempt = (more: Partial<Attempt> = {}): Attempt => ({
   candidate: { provider: "one", model: "m1" },
   retry: 0,
+  hedge: false,
   called: true,
   startedAt: 1_000,
   openedAt: undefined,

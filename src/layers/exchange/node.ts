@@ -5,7 +5,8 @@
  *
  * Tricky cases: a body over the limit is answered at once and the connection
  * closed, because the rest of it is still coming; a client that half-closes
- * counts as gone; a client that stops reading is cut after `slowClientMs`.
+ * counts as gone; a client that stops reading is cut after `slowClientMs`, also
+ * when its answer is complete but for what it has not taken.
  */
 import { isUtf8 } from "node:buffer"
 import type { IncomingMessage, ServerResponse } from "node:http"
@@ -14,6 +15,7 @@ import type { Context, Fiber } from "effect"
 import { RequestError } from "../../domain/errors.ts"
 import type { Exchange, Handler, HeaderList } from "../../services/exchange.ts"
 import type { Timers } from "../../services/timers.ts"
+import * as SlowClient from "./slow-client.ts"
 
 /** Bounds of one exchange. */
 export interface Options {
@@ -34,7 +36,7 @@ interface EdgeOptions {
 export interface Edge {
   /** Handle the request if `handlerOf` knows its route; `false` if it is somebody else's. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => boolean
-  /** Requests being handled. */
+  /** Requests being handled, up to the last byte of their answer. */
   readonly active: () => number
   /** Until nothing is being handled. */
   readonly idle: Effect.Effect<void>
@@ -53,10 +55,28 @@ export const make = <R>(
   const running = new Set<Fiber.Fiber<void, unknown>>()
   const waiting: Array<() => void> = []
   const run = Effect.runForkWith(context)
+  /** Answers that are complete but for what a slow client has not taken of them. */
+  let leaving = 0
+
+  const active = () => running.size + leaving
+  const look = () => {
+    if (active() === 0) for (const notify of waiting.splice(0)) notify()
+  }
+  const ended = (response: ServerResponse) => {
+    if (response.writableLength > 0 && !response.destroyed) {
+      leaving++
+      response.once("close", () => {
+        leaving--
+        look()
+      })
+    } else {
+      look()
+    }
+  }
 
   const start = (handler: Handler<R>, exchange: Exchange, response: ServerResponse) => {
     const fiber = run(handler(exchange))
-    if (fiber.pollUnsafe() !== undefined) return
+    if (fiber.pollUnsafe() !== undefined) return ended(response)
     running.add(fiber)
     // `close` comes after a finished response too; then the fiber has ended or is about to.
     response.once("close", () => {
@@ -64,15 +84,15 @@ export const make = <R>(
     })
     fiber.addObserver(() => {
       running.delete(fiber)
-      if (running.size === 0) for (const notify of waiting.splice(0)) notify()
+      ended(response)
     })
   }
 
   return {
-    active: () => running.size,
+    active,
     idle: Effect.callback((resume) => {
       const notify = () => resume(Effect.void)
-      if (running.size === 0) notify()
+      if (active() === 0) notify()
       else waiting.push(notify)
     }),
     interruptAll: () => {
@@ -187,6 +207,7 @@ class NodeExchange implements Exchange {
     if (this.edge.closing?.() === true) response.shouldKeepAlive = false
     response.writeHead(status, headers)
     response.end(bytes)
+    this.leave()
   }
 
   begin(status: number, headers: HeaderList): void {
@@ -206,22 +227,31 @@ class NodeExchange implements Exchange {
         resume(Effect.void)
         return
       }
-      const timer = edge.timers.make(() => response.destroy())
+      const stop = SlowClient.watch(response, edge.timers, edge.limits.slowClientMs)
       const onDrain = () => {
-        timer.disarm()
+        stop()
         resume(Effect.void)
       }
-      timer.arm(edge.timers.now() + edge.limits.slowClientMs)
       response.once("drain", onDrain)
       return Effect.sync(() => {
-        timer.disarm()
+        stop()
         response.off("drain", onDrain)
       })
     })
   }
 
   end(): void {
-    if (!this.response.destroyed) this.response.end()
+    if (this.response.destroyed) return
+    this.response.end()
+    this.leave()
+  }
+
+  /** Nobody waits for a complete answer's last bytes any more, so that a client that takes none of them is looked after here. */
+  private leave(): void {
+    const { edge, response } = this
+    // Without a socket it stands behind another answer on its connection, and whoever writes that one looks after it.
+    if (response.socket === null || response.writableLength === 0) return
+    response.once("close", SlowClient.watch(response, edge.timers, edge.limits.slowClientMs))
   }
 
   begun(): boolean {

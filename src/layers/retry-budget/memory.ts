@@ -2,88 +2,118 @@
  * The retry budget of this process: a bucket that successes fill, and a cap on
  * the extra calls in flight.
  *
- * - bucket: starts full at `budgetMax`; each success pays in `budgetRatio`, each extra call takes one (after gRPC proposal
- *   A6). When everything fails it runs dry, and retries stop
- * - cap: extra calls in flight are at most `budgetConcurrent` of all calls in flight, or `budgetMinConcurrent` where that
- *   is more (after Envoy's retry budget)
+ * - bucket: starts full; each success pays in `budgetRatio`, each extra call takes one (after gRPC proposal A6). When
+ *   everything fails it runs dry, and extra calls stop
+ * - cap: extra calls in flight are at most `budgetConcurrent` of all calls in flight, or a floor where that is more
+ *   (after Envoy's retry budget)
  *
- * `budgetMinConcurrent` is for the whole fleet: a floor for each process would
- * grow with the number of processes. A process's share may be less than one
- * call; then it grants the fraction by chance, and the fleet gets the sum.
+ * `budgetMax` and `budgetMinConcurrent` are for the whole fleet: what each
+ * process may do by itself grows with the number of processes. But a process
+ * never has less than {@link least}, else single failures would go unanswered.
  */
-import { Effect, Layer, Random } from "effect"
-import type { Context } from "effect"
+import { Effect, Layer } from "effect"
 import type { RetryPolicyValues } from "../../domain/policy.ts"
+import type { Lease } from "../../services/guard.ts"
 import { RetryBudget } from "../../services/retry-budget.ts"
 import * as RetryBudgetPort from "../../services/retry-budget.ts"
+import type { Draw } from "../../services/retry-budget.ts"
+
+/**
+ * Extra calls that each process may save up and have in flight, however many
+ * processes there are: as many as fail before its breaker opens, so that all
+ * of them can still be answered elsewhere. Figures: docs/decisions/0012.
+ */
+export const least = 10
 
 /** Tenths are not exact in binary: ten deposits of 0.1 must pay for one call. */
 const tolerance = 1e-9
 
-/** `processes`: how many processes share the fleet's floor; 1 by default. */
-export interface RetryBudgetOptions {
-  readonly processes?: number | undefined
+/** What all calls of this process have in common. */
+class Account {
+  readonly most: number
+  saved: number
+  first = 0
+  extra = 0
+  private readonly share: number
+  private readonly floor: number
+
+  constructor({ budgetConcurrent, budgetMax, budgetMinConcurrent, processes }: RetryPolicyValues) {
+    // A budget of nothing means nothing, however small the fleet's part of it is otherwise.
+    const part = (ofFleet: number) => (ofFleet === 0 ? 0 : Math.max(Math.min(least, ofFleet), ofFleet / processes))
+    this.most = part(budgetMax)
+    this.saved = this.most
+    this.floor = part(budgetMinConcurrent)
+    this.share = budgetConcurrent
+  }
+
+  pay(amount: number): void {
+    this.saved = Math.min(this.most, this.saved + amount)
+  }
+
+  draw(): boolean {
+    const extra = this.extra + 1 - tolerance
+    if (this.saved + tolerance < 1) return false
+    if (extra > this.floor && extra > this.share * (this.first + this.extra + 1)) return false
+    this.saved--
+    this.extra++
+    return true
+  }
+
+  /** Extra calls that could be drawn one after the other. */
+  available(): number {
+    const { extra, first, floor, saved, share } = this
+    // The largest n with extra + n <= share x (first + extra + n).
+    const bySize = share >= 1 ? Infinity : (share * (first + extra) - extra) / (1 - share)
+    return Math.max(0, Math.floor(Math.min(saved, Math.max(bySize, floor - extra)) + tolerance))
+  }
 }
 
-export const make = (
-  policy: RetryPolicyValues,
-  random: Context.Service.Shape<typeof Random.Random>,
-  options?: RetryBudgetOptions
-): RetryBudget["Service"] => {
-  const floor = policy.budgetMinConcurrent / Math.max(1, options?.processes ?? 1)
-  let saved = policy.budgetMax
-  let first = 0
-  let extra = 0
+class First implements Lease {
+  private account: Account | undefined
 
-  const leave = once(() => first--)
-  const leaveExtra = once(() => extra--)
-
-  /** Whether one more extra call keeps the cap. `chance` is 0 to 1 and decides about the fraction of the floor. */
-  const underCap = (chance: number): boolean =>
-    extra + 1 <= policy.budgetConcurrent * (first + extra + 1) + tolerance || extra + chance < floor - tolerance
-
-  const enterUnsafe = () => {
-    first++
-    return Effect.succeed({ release: leave() })
+  constructor(account: Account) {
+    this.account = account
+    account.first++
   }
 
-  const drawUnsafe = () => {
-    if (saved + tolerance < 1 || !underCap(random.nextDoubleUnsafe())) return notGranted
-    saved--
-    extra++
-    return Effect.succeed({ granted: true, release: leaveExtra() })
+  release(): void {
+    if (this.account !== undefined) this.account.first--
+    this.account = undefined
+  }
+}
+
+class Extra implements Draw {
+  readonly granted = true
+  private account: Account | undefined
+
+  constructor(account: Account) {
+    this.account = account
   }
 
+  release(): void {
+    if (this.account !== undefined) this.account.extra--
+    this.account = undefined
+  }
+
+  unused(): void {
+    this.account?.pay(1)
+    this.release()
+  }
+}
+
+const notGranted = Effect.succeed<Draw>({ granted: false, release: () => {}, unused: () => {} })
+
+/** The budget of one process of a fleet of `processes`. */
+export const make = (policy: RetryPolicyValues): RetryBudget["Service"] => {
+  const account = new Account(policy)
   return RetryBudgetPort.make({
-    enterUnsafe,
-    drawUnsafe,
-    deposit: () => {
-      saved = Math.min(policy.budgetMax, saved + policy.budgetRatio)
-    },
-    available: Effect.sync(() => {
-      const share = policy.budgetConcurrent
-      // The largest n with extra + n <= share x (first + extra + n).
-      const bySize = share >= 1 ? Infinity : (share * (first + extra) - extra) / (1 - share)
-      return Math.max(0, Math.floor(Math.min(saved, Math.max(bySize, floor - extra)) + tolerance))
-    })
+    enterUnsafe: () => Effect.succeed(new First(account)),
+    drawUnsafe: () => (account.draw() ? Effect.succeed(new Extra(account)) : notGranted),
+    deposit: () => account.pay(policy.budgetRatio),
+    available: Effect.sync(() => account.available())
   })
 }
 
-const notGranted = Effect.succeed({ granted: false, release: () => {} })
-
-/** A release for each lease, which acts only the first time. */
-const once = (leave: () => void) => () => {
-  let held = true
-  return () => {
-    if (!held) return
-    held = false
-    leave()
-  }
-}
-
 /** {@link make} as a layer. */
-export const layer = (policy: RetryPolicyValues, options?: RetryBudgetOptions): Layer.Layer<RetryBudget> =>
-  Layer.effect(
-    RetryBudget,
-    Effect.map(Random.Random, (random) => make(policy, random, options))
-  )
+export const layer = (policy: RetryPolicyValues): Layer.Layer<RetryBudget> =>
+  Layer.sync(RetryBudget, () => make(policy))

@@ -1,8 +1,10 @@
 /**
  * Retries with full jitter: the pause before retry n is drawn evenly from 0 to
  * min(capMs, baseMs x 2^n) (Marc Brooker, "Exponential Backoff And Jitter", AWS
- * Architecture Blog, 2015). The pause after a `Retry-After` is what was asked,
- * with that jitter on top, never less.
+ * Architecture Blog, 2015). The jitter is drawn from the capped range, so that
+ * there is as much of it at the cap. The pause after a `Retry-After` is what was
+ * asked, with that jitter on top, never less; a long one gets more jitter, since
+ * all who were turned away with it would come back at one moment.
  *
  * Whether an error may be retried at all stands in `domain/error-table.ts`.
  */
@@ -14,6 +16,9 @@ import type { RetryDecision } from "../../services/retry-policy.ts"
 
 const next: Effect.Effect<RetryDecision> = Effect.succeed({ _tag: "Next" })
 const stop: Effect.Effect<RetryDecision> = Effect.succeed({ _tag: "Stop" })
+
+/** Jitter on top of a `Retry-After`, at the least: up to this share of it (gRPC proposal A6 has the same 20 %). */
+const spread = 0.2
 
 /**
  * Decisions by the error table. An error that may be retried leads to the next
@@ -28,9 +33,10 @@ export const make = Effect.fnUntraced(function* (policy: RetryPolicyValues) {
         const row = rowOf(error)
         if (row.next === "stop") return stop
         if (row.next === "next" || retry >= policy.maxRetries) return next
-        const range = Math.min(policy.capMs, policy.baseMs * 2 ** retry)
-        const jitter = fiber.getRef(Random.Random).nextDoubleUnsafe() * range
-        const afterMs = Math.max(0, retryAfterMs(error) ?? 0) + jitter
+        const asked = retryAfterMs(error) ?? 0
+        const leastMs = asked > 0 ? asked : 0
+        const range = Math.max(spread * leastMs, Math.min(policy.capMs, policy.baseMs * 2 ** retry))
+        const afterMs = leastMs + fiber.getRef(Random.Random).nextDoubleUnsafe() * range
         if (clock.currentTimeMillisUnsafe() + afterMs >= deadline.atMs) return next
         return Effect.succeed<RetryDecision>({ _tag: "Retry", afterMs })
       })

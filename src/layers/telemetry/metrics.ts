@@ -7,6 +7,7 @@
  * `maxTenants` of them; the rest count as `__other__`.
  */
 import type { Context } from "effect"
+import type { DegradedReason, Rung } from "../../domain/brownout.ts"
 import type { Candidate } from "../../domain/candidate.ts"
 import { rowOfKey } from "../../domain/error-table.ts"
 import type { Outcome } from "../../domain/outcome.ts"
@@ -21,6 +22,9 @@ const durationBounds = [0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 5, 8, 10, 20, 30, 
 const firstTokenBounds = [0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 30]
 
 const maxTenants = 200
+
+const answersName = "llm_answers_total"
+const answersHelp = "Answers by the model asked for, rung of the brownout ladder, and reason where they are not full"
 
 /** Records what happened. Each method is one synchronous step and cheap enough for every request. */
 export interface Recorder {
@@ -74,6 +78,7 @@ export const make = (context: Context.Context<never>): Recorder => {
       firstTokenBounds,
       { model }
     ),
+    full: counter(answersName, answersHelp, { model, rung: "full", reason: "none" }),
     chat: once((outcome: Outcome) => requests(model, "chat", outcome)),
     embeddings: once((outcome: Outcome) => requests(model, "embeddings", outcome)),
     tenant: once((tenant: string) => ({
@@ -107,6 +112,17 @@ export const make = (context: Context.Context<never>): Recorder => {
   const fallbacks = once((from: string) =>
     once((to: string) => counter("llm_fallbacks_total", "Moves from one provider to the next", { from, to }))
   )
+  const hedges = once((provider: string) =>
+    once((outcome: "won" | "lost") =>
+      counter("llm_hedges_total", "Second calls for a late first token, by whether theirs was the answer", {
+        provider,
+        outcome
+      })
+    )
+  )
+  const lesser = once((model: string) =>
+    once((rung: Rung) => once((reason: DegradedReason) => counter(answersName, answersHelp, { model, rung, reason })))
+  )
   const refusals = once((reason: Outcome) =>
     counter("llm_refused_total", "Requests refused before any call, by reason", { reason })
   )
@@ -122,13 +138,18 @@ export const make = (context: Context.Context<never>): Recorder => {
   }
 
   const countAttempts = (log: ReadonlyArray<Attempt>): void => {
+    let before: string | undefined
     for (let i = 0; i < log.length; i++) {
-      const { candidate, outcome, retry } = log[i]!
+      const { candidate, hedge, openedAt, outcome, retry } = log[i]!
       const cells = candidateOf(candidate)
       cells.attempts(outcome).count++
+      if (hedge) {
+        hedges(candidate.provider)(openedAt === undefined ? "lost" : "won").count++
+        continue
+      }
       if (retry > 0) cells.retries.count++
-      const before = log[i - 1]?.candidate.provider
       if (before !== undefined && retry === 0) fallbacks(before)(candidate.provider).count++
+      before = candidate.provider
     }
   }
 
@@ -145,9 +166,16 @@ export const make = (context: Context.Context<never>): Recorder => {
       duration.observe(((record.endedAt ?? startedAt) - startedAt) / 1000)
       if (record.openedAt !== undefined) model.firstToken.observe((record.openedAt - startedAt) / 1000)
       countAttempts(attempts)
+      if (record.degradedReason !== undefined) {
+        // Of a request that was cancelled or broke, nobody can say what its answer was.
+        if (outcome === "ok" || record.rung === "refused") {
+          lesser(record.model ?? "__unknown__")(record.rung)(record.degradedReason).count++
+        }
+      } else if (outcome === "ok") model.full.count++
       if (attempts.length === 0 && outcome !== "ok") refusals(outcome).count++
       if (usage !== undefined) {
-        const spent = model.tenant(tenantLabel(caller.tenant))
+        const billed = record.answeredBy === undefined ? model : modelOf(record.answeredBy)
+        const spent = billed.tenant(tenantLabel(caller.tenant))
         spent.tokensIn.count += usage.prompt_tokens
         spent.tokensOut.count += usage.completion_tokens
         spent.cost.count += record.cost / 1_000_000

@@ -74,6 +74,8 @@ export const end = (tracer: Tracer.Tracer, record: RequestRecord, span: Tracer.S
   span.attribute("llm.attempts", record.attempts.length)
   span.attribute("llm.prompt.tokens_estimated", record.estimatedInput)
   span.attribute("gen_ai.request.stream", record.stream)
+  span.attribute("llm.brownout.rung", record.rung)
+  if (record.degradedReason !== undefined) span.attribute("llm.brownout.reason", record.degradedReason)
   if (record.model !== undefined) span.attribute("gen_ai.request.model", record.model)
   if (candidate !== undefined) {
     span.attribute("gen_ai.provider.name", candidate.provider)
@@ -113,7 +115,8 @@ const attemptSpan = (
     {
       "gen_ai.provider.name": candidate.provider,
       "gen_ai.request.model": candidate.model,
-      "http.request.resend_count": attempt.retry
+      "http.request.resend_count": attempt.retry,
+      ...(attempt.hedge ? { "llm.attempt.hedge": true } : {})
     }
   )
 }

@@ -1,6 +1,6 @@
 /**
  * The standard telemetry: metrics from every record; a span tree from the
- * sampled, the failed and the slow. The tracer and the metric registry are
+ * sampled, the failed, the degraded and the slow. The tracer and the metric registry are
  * those of the context in which the layer is built.
  */
 import { Context, Effect, Layer, Random, Tracer } from "effect"
@@ -25,6 +25,9 @@ const isFailure = (outcome: Outcome): boolean =>
   outcome.startsWith("DeadlineError.") ||
   outcome.startsWith("CircuitBreakerError.") ||
   outcome.startsWith("BulkheadError.")
+
+/** An answer that is less than was asked for. */
+const isDegraded = ({ outcome, rung }: RequestRecord): boolean => outcome === "ok" && rung !== "full"
 
 export const layer = (options: Options): Layer.Layer<Telemetry> =>
   Layer.effect(
@@ -55,7 +58,8 @@ export const layer = (options: Options): Layer.Layer<Telemetry> =>
           const span = open.get(record)
           const slow = (record.endedAt ?? record.startedAt) - record.startedAt > options.slowMs
           if (span !== undefined) Spans.end(tracer, record, span)
-          else if (slow || isFailure(record.outcome)) Spans.end(tracer, record, Spans.begin(tracer, record))
+          else if (slow || isFailure(record.outcome) || isDegraded(record))
+            Spans.end(tracer, record, Spans.begin(tracer, record))
         }
       })
     })

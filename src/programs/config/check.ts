@@ -133,6 +133,30 @@ const models = (config: BallastConfig, add: Add) => {
   }
 }
 
+/** The chain of smaller models: each link exists, chats, and leads away from where it began. */
+const smaller = (config: BallastConfig, add: Add) => {
+  const all = config.models ?? []
+  const chats = all.filter(({ kind }) => kind === "chat").map(({ alias }) => alias)
+  const next = new Map(all.map(({ alias, smaller: to }) => [alias, to]))
+  for (const [index, model] of all.entries()) {
+    const to = model.smaller
+    if (to === undefined) continue
+    const path = ["models", index, "smaller"]
+    if (model.kind !== "chat") add(path, quote(to), `nothing for kind ${quote(model.kind)}; only "chat"`)
+    else if (!chats.includes(to)) add(path, quote(to), `the alias of a chat model: ${list(chats)}`, didYouMean(to, chats))
+    else {
+      const chain = [model.alias]
+      for (let at: string | undefined = to; at !== undefined && chain.length <= all.length; at = next.get(at)) {
+        chain.push(at)
+        if (at === model.alias) {
+          add(path, quote(to), "a model that does not lead back here", `the circle is ${chain.map(quote).join(" -> ")}`)
+          break
+        }
+      }
+    }
+  }
+}
+
 const killSwitches = (config: BallastConfig, add: Add) => {
   const known = {
     provider: Object.keys(config.providers ?? {}),
@@ -169,6 +193,7 @@ export const check = (config: BallastConfig): ReadonlyArray<ConfigProblem> => {
   server(config, add)
   for (const [name, each] of Object.entries(config.providers ?? {})) provider(name, each, add)
   models(config, add)
+  smaller(config, add)
   killSwitches(config, add)
   return [...problems, ...simOptions(config), ...Policies.check(Policies.merge(config.policies))]
 }

@@ -54,7 +54,8 @@ export const merge = (written: Written): Policy.Policies => {
     bulkhead: bulkhead(base.bulkhead, written.bulkhead),
     breaker: { ...breaker, openMs: fit(breaker.openMs, written.breaker?.openMs !== undefined, breaker.maxOpenMs) },
     retry: { ...retry, baseMs: fit(retry.baseMs, written.retry?.baseMs !== undefined, retry.capMs) },
-    hedge: { ...base.hedge, ...written.hedge }
+    hedge: { ...base.hedge, ...written.hedge },
+    brownout: { ...base.brownout, ...written.brownout }
   }
 }
 

@@ -80,7 +80,8 @@ const model = (written: WrittenModel, providers: NonNullable<BallastConfig["prov
     },
     contextTokens: written.contextTokens,
     maxOutputTokens:
-      written.maxOutputTokens ?? (written.kind === "embedding" ? 0 : Math.min(16_384, written.contextTokens))
+      written.maxOutputTokens ?? (written.kind === "embedding" ? 0 : Math.min(16_384, written.contextTokens)),
+    ...(written.smaller === undefined ? {} : { smaller: written.smaller })
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * What one side's users saw, counted while it happens and summed up at the end.
  */
+import { percentile } from "../percentile.ts"
 import type { Visit } from "./traffic.ts"
 import { whale } from "./traffic.ts"
 
@@ -55,11 +56,10 @@ export interface Users {
   readonly codes: Readonly<Record<string, number>>
 }
 
-/** The value that the share `q` of `values` does not exceed (nearest rank); `null` of none. */
-export const percentile = (values: ReadonlyArray<number>, q: number): number | null => {
-  const sorted = values.toSorted((a, b) => a - b)
-  const value = sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)]
-  return value === undefined ? null : Math.round(value)
+/** A percentile in whole ms. */
+const wholeMs = (values: ReadonlyArray<number>, q: number): number | null => {
+  const value = percentile(values, q)
+  return value === null ? null : Math.round(value)
 }
 
 /** An empty tally. */
@@ -98,12 +98,12 @@ export const make = (): Tally => {
       errors: errors(),
       leftWaiting: times.left.length,
       smallTenantsAnsweredShare: small.asked === 0 ? null : small.answered / small.asked,
-      p50Ms: percentile(times.answered, 0.5),
-      p95Ms: percentile(times.answered, 0.95),
-      p99Ms: percentile(times.answered, 0.99),
-      firstTokenP50Ms: percentile(firstTokens, 0.5),
-      firstTokenP95Ms: percentile(firstTokens, 0.95),
-      refusalP95Ms: percentile(times.refused, 0.95),
+      p50Ms: wholeMs(times.answered, 0.5),
+      p95Ms: wholeMs(times.answered, 0.95),
+      p99Ms: wholeMs(times.answered, 0.99),
+      firstTokenP50Ms: wholeMs(firstTokens, 0.5),
+      firstTokenP95Ms: wholeMs(firstTokens, 0.95),
+      refusalP95Ms: wholeMs(times.refused, 0.95),
       codes: { ...codes }
     })
   }

@@ -19,7 +19,7 @@ export const whole = (
   completion: Completion
 ): Effect.Effect<void, ProviderError> => {
   const send = (data: string | Uint8Array): void =>
-    exchange.respond(200, Headers.answer(record, now(), "application/json"), data)
+    exchange.respond(200, Headers.answer(record, now(), "application/json", completion.degraded), data)
   const { first } = completion
   if (first._tag === "Whole") return Effect.sync(() => send(first.bytes ?? first.data))
   return Effect.flatMap(collect(completion), (answer) => Effect.sync(() => send(JSON.stringify(answer))))
@@ -41,7 +41,7 @@ export const sse = (
   includeUsage: boolean
 ): Effect.Effect<void, ProviderError> =>
   Effect.suspend(() => {
-    exchange.begin(200, Headers.stream(record, now()))
+    exchange.begin(200, Headers.stream(record, now(), completion.degraded))
     const begun = exchange.write(frames([completion.first], includeUsage))
     const rest = Stream.runForEachArray(completion.rest, (batch) => {
       const text = frames(batch, includeUsage)

@@ -6,6 +6,7 @@
  * Sources: OpenAI API reference (headers, Go-style durations);
  * draft-ietf-httpapi-ratelimit-headers-11.
  */
+import type { Degraded } from "../../domain/brownout.ts"
 import { toDollars } from "../../domain/money.ts"
 import { calls } from "../../services/attempts.ts"
 import type { HeaderList } from "../../services/exchange.ts"
@@ -25,10 +26,16 @@ export const common = (record: RequestRecord, nowMs: number): HeaderList => {
   return headers
 }
 
-/** Headers of an answer: which model gave it, after how many calls; for a whole answer its price in dollars. */
-export const answer = (record: RequestRecord, nowMs: number, contentType: string): HeaderList => {
+/**
+ * Headers of an answer: how full it is, which model gave it, after how many
+ * calls; for a whole answer its price in dollars, for an earlier one its age in
+ * seconds (`age`, RFC 9111).
+ */
+export const answer = (record: RequestRecord, nowMs: number, contentType: string, degraded?: Degraded): HeaderList => {
   const headers = common(record, nowMs)
-  headers.push("content-type", contentType)
+  headers.push("content-type", contentType, "x-llm-answer", record.rung)
+  if (record.degradedReason !== undefined) headers.push("x-llm-degraded-reason", record.degradedReason)
+  if (degraded?.ageMs !== undefined) headers.push("age", String(Math.floor(degraded.ageMs / 1000)))
   if (record.candidate !== undefined) {
     headers.push("x-llm-provider", record.candidate.provider, "x-llm-model", record.candidate.model)
     headers.push("x-llm-attempts", String(calls(record.attempts)))
@@ -38,8 +45,8 @@ export const answer = (record: RequestRecord, nowMs: number, contentType: string
 }
 
 /** Headers of an SSE stream: nobody on the way may store or collect it. */
-export const stream = (record: RequestRecord, nowMs: number): HeaderList => {
-  const headers = answer(record, nowMs, "text/event-stream; charset=utf-8")
+export const stream = (record: RequestRecord, nowMs: number, degraded?: Degraded): HeaderList => {
+  const headers = answer(record, nowMs, "text/event-stream; charset=utf-8", degraded)
   headers.push("cache-control", "no-cache, no-transform", "x-accel-buffering", "no")
   return headers
 }

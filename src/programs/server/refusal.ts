@@ -7,7 +7,8 @@
  * everything, then `retry-after-ms`, then `retry-after`, both only up to 60 s.
  */
 import { Context, Effect, Random } from "effect"
-import { errorBody, retryAfterMs, rowOf } from "../../domain/error-table.ts"
+import { errorBody, isRefusal, keyOf, retryAfterMs, rowOf } from "../../domain/error-table.ts"
+import type { Help } from "../../domain/error-table.ts"
 import type { BallastError } from "../../domain/errors.ts"
 import { calls } from "../../services/attempts.ts"
 import type { HeaderList } from "../../services/exchange.ts"
@@ -38,8 +39,8 @@ const pauseOf = (error: BallastError, status: number, random: number): number | 
   return status === 503 ? least + random * (most - least) : undefined
 }
 
-/** The refusal for an error. `record` may be of a request that got no further than its headers. */
-export const make = (error: BallastError, record: RequestRecord, nowMs: number): Effect.Effect<Refusal> =>
+/** The refusal for an error. `record` may be of a request that got no further than its headers; `help` is the operator's. */
+export const make = (error: BallastError, record: RequestRecord, nowMs: number, help: Help): Effect.Effect<Refusal> =>
   Effect.withFiber((fiber) => {
     const row = rowOf(error)
     const pause = pauseOf(error, row.status, Context.get(fiber.context, Random.Random).nextDoubleUnsafe())
@@ -47,17 +48,18 @@ export const make = (error: BallastError, record: RequestRecord, nowMs: number):
     const retry = row.clientRetry && calls(record.attempts) <= 1 && (pause ?? 0) <= longestPauseMs
     const headers = Headers.common(record, nowMs)
     headers.push("content-type", "application/json", "x-should-retry", String(retry))
+    if (isRefusal(row.status)) headers.push("x-llm-answer", "refused", "x-llm-degraded-reason", keyOf(error))
     if (row.clientRetry && pause !== undefined) {
       headers.push("retry-after-ms", String(Math.ceil(pause)), "retry-after", String(Math.ceil(pause / 1000)))
     }
     if (row.status === 401) headers.push("www-authenticate", 'Bearer realm="ballast"')
     if (error.reason._tag === "MethodNotAllowed") headers.push("allow", error.reason.allow)
-    return Effect.succeed({ status: row.status, headers, body: JSON.stringify(errorBody(error, record.id)) })
+    return Effect.succeed({ status: row.status, headers, body: JSON.stringify(errorBody(error, record.id, help)) })
   })
 
 /** The in-band event for an error after the stream has begun. No `[DONE]` follows it. */
-export const event = (error: BallastError, requestId: string): string =>
-  `data: ${JSON.stringify(errorBody(error, requestId))}\n\n`
+export const event = (error: BallastError, requestId: string, help: Help): string =>
+  `data: ${JSON.stringify(errorBody(error, requestId, help))}\n\n`
 
 /** The body for a bug of ours: says nothing but the id under which the log has it. */
 export const defectBody = (requestId: string): string =>

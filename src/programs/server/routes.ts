@@ -9,10 +9,11 @@ import type { Caller } from "../../domain/caller.ts"
 import { keyOf } from "../../domain/error-table.ts"
 import { ShutdownError } from "../../domain/errors.ts"
 import type { BallastError } from "../../domain/errors.ts"
+import { Brownout } from "../../services/brownout.ts"
 import type { Exchange, Handler } from "../../services/exchange.ts"
 import * as Guard from "../../services/guard.ts"
 import * as LeaseScope from "../../services/lease-scope.ts"
-import { CurrentRecord, make } from "../../services/request-record.ts"
+import { CurrentRecord, fail, make } from "../../services/request-record.ts"
 import type { RequestRecord } from "../../services/request-record.ts"
 import { Telemetry } from "../../services/telemetry.ts"
 import { Timers } from "../../services/timers.ts"
@@ -39,6 +40,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
   const timers = Context.get(context, Timers)
   const telemetry = Context.get(context, Telemetry)
   const random = Context.get(context, Random.Random)
+  const { refusal: help } = Context.get(context, Brownout)
   const now = timers.now
 
   /** The record of an exchange whose caller is known. */
@@ -72,7 +74,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           if (record === undefined || record.outcome === "pending") {
             record ??= recordOf(exchange, operation, anonymous)
             telemetry.begin(record)
-            record.outcome = keyOf(error)
+            fail(record, keyOf(error))
             record.endedAt = now()
             telemetry.end(record)
           }
@@ -109,10 +111,10 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
 
   /** Answer with the error, in whatever way is still possible. */
   const respond = (exchange: Exchange, record: RequestRecord, error: BallastError) =>
-    Effect.flatMap(Refusal.make(error, record, now()), (refusal) =>
+    Effect.flatMap(Refusal.make(error, record, now(), help), (refusal) =>
       Effect.sync(() => {
         if (exchange.begun()) {
-          exchange.write(Refusal.event(error, record.id))
+          exchange.write(Refusal.event(error, record.id, help))
           exchange.end()
         } else {
           exchange.respond(refusal.status, refusal.headers, refusal.body)

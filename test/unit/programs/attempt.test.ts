@@ -1,16 +1,15 @@
-/** One try: its times, its timeout, and what the breaker hears of it. */
+/** One try: its way to its call, its times, and its entry in the log. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Caller from "../../../src/domain/caller.ts"
-import type { ProviderReason } from "../../../src/domain/errors.ts"
 import { complete } from "../../../src/programs/complete.ts"
 import type { Attempt } from "../../../src/services/attempts.ts"
 import { Bulkhead } from "../../../src/services/bulkhead.ts"
 import * as BulkheadPort from "../../../src/services/bulkhead.ts"
 import { CurrentCaller } from "../../../src/services/caller.ts"
 import { CircuitBreaker } from "../../../src/services/circuit-breaker.ts"
-import { Deadline, none } from "../../../src/services/deadline.ts"
+import { none } from "../../../src/services/deadline.ts"
 import { balanced, chat, configOf, fail, make, overloaded, turns, whole } from "../../support/scripted-ballast.ts"
 import type { Script } from "../../support/scripted-ballast.ts"
 
@@ -19,6 +18,17 @@ const ask = Effect.scoped(complete(chat({ model: "solo" })))
 const oneTry = (open: NonNullable<Script["open"]>, policies: Parameters<typeof configOf>[0] = {}) =>
   make({ open }, configOf({ retry: { maxRetries: 0, budgetMax: 0 }, ...policies }))
 
+/** A place that nobody hears of. */
+const permit: BulkheadPort.BulkheadPermit = {
+  waitedMs: 0,
+  firstToken: () => {},
+  pace: () => {},
+  answered: () => {},
+  dropped: () => {},
+  settle: () => {},
+  release: () => {}
+}
+
 /** Run it for `forMs`. */
 const during = <A, E, R>(forMs: number, self: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -26,12 +36,6 @@ const during = <A, E, R>(forMs: number, self: Effect.Effect<A, E, R>) =>
     yield* TestClock.adjust(forMs)
     return yield* Fiber.join(fiber)
   })
-
-/** What the breaker is told of a try that fails for `reason`. */
-const heard = (reason: ProviderReason) => {
-  const { layer, world } = oneTry((call) => fail(call, reason))
-  return Effect.as(during(1, ask), world.verdicts).pipe(Effect.provide(layer))
-}
 
 /** An entry of the log without its candidate, of which these tests have one. */
 const withoutCandidate = ({ called, endedAt, openedAt, outcome, retry, startedAt }: Attempt) => ({
@@ -53,6 +57,7 @@ describe("the log of a try", () => {
         {
           candidate: { provider: "one", model: "m1" },
           retry: 0,
+          hedge: false,
           called: true,
           startedAt: 1_000,
           openedAt: 1_300,
@@ -135,8 +140,9 @@ describe("the time of a try", () => {
       BulkheadPort.make({
         acquireUnsafe: (claim) => () => {
           claims.push(claim)
-          return Effect.succeed({ waitedMs: 0, release: () => {} })
+          return Effect.succeed(permit)
         },
+        tryAcquireUnsafe: () => undefined,
         state: () => Effect.succeed({ limit: 1, inFlight: 0, queued: 0 })
       })
     )
@@ -151,14 +157,14 @@ describe("the time of a try", () => {
           ...common,
           plan: "standard",
           priority: "critical",
-          streamed: true,
+          streamed: false,
           deadline: { atMs: 8_000, budgetMs: 8_000 }
         },
         {
           ...common,
           plan: "standard",
-          priority: "critical",
-          streamed: true,
+          priority: "standard",
+          streamed: false,
           deadline: { atMs: 1_500, budgetMs: 1_500 }
         }
       ])
@@ -166,88 +172,40 @@ describe("the time of a try", () => {
   })
 })
 
-describe("what the breaker hears", () => {
-  it.effect("failures of the provider, with what it asked for", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* heard(overloaded(700)), ["one/m1: fail 700"])
-      assert.deepStrictEqual(yield* heard({ _tag: "ServerError", detail: "x" }), ["one/m1: fail"])
-      assert.deepStrictEqual(yield* heard({ _tag: "Unreachable", detail: "x" }), ["one/m1: fail"])
-    })
-  )
-
-  it.effect("nothing of the caller's own mistakes, of limits and of refusals", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* heard({ _tag: "BadRequest", detail: "x" }), [])
-      assert.deepStrictEqual(yield* heard({ _tag: "RateLimited", detail: "x", retryAfterMs: 100 }), [])
-      assert.deepStrictEqual(yield* heard({ _tag: "TooLarge", detail: "x" }), [])
-      const full = oneTry(whole, { bulkhead: { maxInFlight: 1, maxQueue: 0 } })
-      yield* Effect.gen(function* () {
-        const bulkhead = yield* Bulkhead
-        yield* bulkhead.acquire({
-          key: "one",
-          tenant: "other",
-          tokens: 1,
-          plan: "standard",
-          priority: "critical",
-          streamed: true,
-          deadline: none
-        })
-        yield* during(1, ask)
-        assert.deepStrictEqual(full.world.verdicts, [])
-        assert.strictEqual(full.world.ended[0]?.outcome, "BulkheadError.QueueFull")
-      }).pipe(Effect.provide(full.layer))
-    })
-  )
-
-  it.effect("nothing of a caller that left", () => {
-    const { layer, world } = oneTry(() => Effect.never)
-    return Effect.gen(function* () {
-      const fiber = yield* Effect.forkChild(ask)
-      yield* TestClock.adjust(5_000)
-      yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(world.verdicts, [])
-      yield* balanced(world)
-    }).pipe(Effect.provide(layer))
-  })
-
-  it.effect("a probe whose caller left gives its place to another", () => {
-    const { layer, world } = oneTry((call) => (call.n === 1 ? Effect.never : whole(call)), { breaker: { probes: 1 } })
+describe("the way to the call", () => {
+  it.effect("a breaker that has changed while the try was in the queue is asked again", () => {
+    const { layer, world } = oneTry(whole, { bulkhead: { maxInFlight: 1 } })
     return Effect.gen(function* () {
       const breaker = yield* CircuitBreaker
-      yield* breaker.trip("one/m1", 1_000)
-      yield* TestClock.adjust(1_000)
-      const probe = yield* Effect.forkChild(ask)
-      yield* turns(5)
-      assert.strictEqual((yield* Effect.flip(ask)).reason._tag, "Probing")
-      yield* Fiber.interrupt(probe)
-      yield* ask
-      assert.strictEqual(yield* breaker.state("one/m1"), "closed")
-      yield* balanced(world)
-    }).pipe(Effect.provide(layer))
-  })
-
-  it.effect("of a call that our own deadline ended, its time alone", () => {
-    const { layer, world } = oneTry(() => Effect.never)
-    return Effect.gen(function* () {
-      yield* during(600, Effect.provideService(ask, Deadline, { atMs: 500, budgetMs: 500 }))
-      assert.strictEqual(world.verdicts.length, 1)
-      const [, ms] = /^one\/m1: cutShort (\d+)$/.exec(world.verdicts[0] ?? "") ?? []
-      assert.isAtLeast(Number(ms), 500)
-      assert.isAtMost(Number(ms), 510)
-    }).pipe(Effect.provide(layer))
-  })
-
-  it.effect("the time to the first token without the queue", () => {
-    const { layer, world } = oneTry((call) => Effect.delay(whole(call), 200), { bulkhead: { maxInFlight: 1 } })
-    return Effect.gen(function* () {
-      const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(ask))
-      yield* turns(2)
-      yield* TestClock.adjust(700)
-      yield* Fiber.awaitAll(fibers)
-      assert.deepStrictEqual(
-        world.verdicts,
-        Array.from({ length: 3 }, () => "one/m1: succeed 200")
+      const bulkhead = yield* Bulkhead
+      const free = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.andThen(
+            bulkhead.acquire({
+              key: "one",
+              tenant: "other",
+              tokens: 1,
+              plan: "standard",
+              priority: "critical",
+              streamed: true,
+              deadline: none
+            }),
+            Effect.never
+          )
+        ),
+        { startImmediately: true }
       )
+      const fiber = yield* Effect.forkChild(Effect.flip(ask))
+      yield* turns(5)
+      yield* breaker.trip("one/m1", 60_000)
+      yield* Fiber.interrupt(free)
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "Open")
+      assert.strictEqual(world.calls.length, 0)
+      assert.deepStrictEqual(
+        world.ended[0]?.attempts.map(({ called }) => called),
+        [false]
+      )
+      yield* balanced(world)
     }).pipe(Effect.provide(layer))
   })
 })

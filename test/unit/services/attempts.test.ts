@@ -1,15 +1,16 @@
 import { assert, describe, it } from "vitest"
-import { calls } from "../../../src/services/attempts.ts"
+import { calls, lost } from "../../../src/services/attempts.ts"
 import type { Attempt } from "../../../src/services/attempts.ts"
 
-const attempt = (called: boolean): Attempt => ({
+const attempt = (called: boolean, outcome: Attempt["outcome"] = "pending"): Attempt => ({
   candidate: { provider: "up", model: "m" },
   retry: 0,
+  hedge: false,
   called,
   startedAt: 0,
   openedAt: undefined,
   endedAt: undefined,
-  outcome: "pending"
+  outcome
 })
 
 describe("calls", () => {
@@ -17,5 +18,18 @@ describe("calls", () => {
     assert.strictEqual(calls([]), 0)
     assert.strictEqual(calls([attempt(false)]), 0)
     assert.strictEqual(calls([attempt(true), attempt(false), attempt(true)]), 2)
+  })
+})
+
+describe("lost", () => {
+  it("are the calls that were ended for the one that answered", () => {
+    for (const outcome of ["ok", "cancelled"] as const) {
+      const answered = attempt(true, outcome)
+      assert.strictEqual(lost([answered], answered), 0)
+      assert.strictEqual(lost([attempt(true, "ProviderError.Overloaded"), answered], answered), 0)
+      assert.strictEqual(lost([attempt(false, "cancelled"), answered], answered), 0)
+      assert.strictEqual(lost([attempt(true, "cancelled"), answered], answered), 1)
+      assert.strictEqual(lost([answered, attempt(true, "cancelled")], answered), 1)
+    }
   })
 })

@@ -89,6 +89,40 @@ describe("metrics from records", () => {
     })
   )
 
+  it.effect("count hedges by who won them, and as tries, but neither as retries nor as fallbacks", () =>
+    Effect.gen(function* () {
+      const { read, see } = yield* fresh
+      const two = { provider: "two", model: "m2" }
+      const failed = "ProviderError.Overloaded"
+      see(record({ attempts: [attempt({ outcome: "cancelled" }), attempt({ hedge: true, openedAt: 1_200 })] }))
+      see(record({ attempts: [attempt({ openedAt: 1_200 }), attempt({ hedge: true, outcome: "cancelled" })] }))
+      see(
+        record({
+          attempts: [
+            attempt({ outcome: failed }),
+            attempt({ candidate: two, hedge: true, outcome: failed }),
+            attempt({ retry: 1, outcome: failed }),
+            attempt({ retry: 1, hedge: true, outcome: failed }),
+            attempt({ candidate: two, openedAt: 1_200 })
+          ]
+        })
+      )
+      const all = read()
+      assert.deepStrictEqual(
+        { ...named(all, "llm_hedges"), ...named(all, "llm_retries"), ...named(all, "llm_fallbacks") },
+        {
+          "llm_hedges_total{outcome=won,provider=one}": 1,
+          "llm_hedges_total{outcome=lost,provider=one}": 2,
+          "llm_hedges_total{outcome=lost,provider=two}": 1,
+          "llm_retries_total{provider=one}": 1,
+          "llm_retries_total{provider=two}": 0,
+          "llm_fallbacks_total{from=one,to=two}": 1
+        }
+      )
+      assert.strictEqual(all["llm_attempts_total{model=m1,outcome=ok,provider=one}"], 2)
+    })
+  )
+
   it.effect("count tries, retries and fallbacks", () =>
     Effect.gen(function* () {
       const { read, see } = yield* fresh

@@ -98,6 +98,14 @@ describe("spans from records", () => {
     })
   })
 
+  it("a try that is the second call of a hedge says so", () => {
+    const spans = traced(record({ attempts: [attempt({ outcome: "cancelled" }), attempt({ hedge: true })] }))
+    assert.deepStrictEqual(
+      spans.filter(({ name }) => name === "attempt one/m1").map((each) => attributes(each)["llm.attempt.hedge"]),
+      [undefined, true]
+    )
+  })
+
   it("a refusal has no try, and its admission is what failed", () => {
     const spans = traced(
       record({

@@ -114,6 +114,7 @@ describe("answer and stream", () => {
     attempts: [true, false, true].map((called) => ({
       candidate: { provider: "openai", model: "gpt" },
       retry: 0,
+      hedge: false,
       called,
       startedAt: 0,
       openedAt: undefined,

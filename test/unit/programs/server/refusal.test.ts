@@ -15,6 +15,7 @@ const record = (called = 0) => {
     made.attempts.push({
       candidate: { provider: "p", model: "m" },
       retry: i,
+      hedge: false,
       called: true,
       startedAt: 0,
       openedAt: undefined,

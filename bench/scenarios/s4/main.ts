@@ -1,0 +1,145 @@
+/**
+ * S4, the whale: one tenant asks for three times what the provider can do, and
+ * many small ones ask for little. First come, first served gives everybody the
+ * whale's share of refusals; a fair queue gives the small ones all they ask
+ * for, and the whale the rest. First with made-up tenants, then with the rates
+ * of recorded services.
+ */
+import { fifo } from "../baselines/queueing.ts"
+import { least } from "../harness/case.ts"
+import type { Bench, Case, Run, Target } from "../harness/case.ts"
+import { inOnePiece, provider, shipped } from "../harness/common.ts"
+import * as Figures from "../harness/figures.ts"
+import * as Bars from "./bars.ts"
+import * as Replay from "./replay.ts"
+import * as Shares from "./shares.ts"
+import * as Trace from "./trace.ts"
+
+const slots = 40
+const processes = 4
+const places = slots / processes
+const deadlineMs = 8_000
+/** The first seconds fill the queues and are not looked at. */
+const warmUpS = 20
+
+const policies = { ballast: shipped({ bulkhead: { maxInFlight: places } }) }
+
+const baselines = {
+  "p-limit": fifo({ provider, places }),
+  // As long a queue as Ballast's.
+  "p-limit-bounded": fifo({ provider, places, maxQueue: 64 })
+}
+
+const targets: ReadonlyArray<Target> = [
+  least("small_tenant_success", 0.98),
+  least("jain", 0.97),
+  least("whale_leftover", 0.9)
+]
+
+/** What all variants have in common. */
+const base = { processes, providers: { [provider]: { ...inOnePiece, concurrency: slots } }, policies }
+
+/** What is looked at, and what the provider could do meanwhile. */
+const measured = (run: Run) => {
+  const when = Figures.span(warmUpS, run.scenario.durationS)
+  const sent = Figures.sentIn(run, when)
+  const capacityMs = slots * (when.toMs - when.fromMs)
+  return { sent, capacityMs, shares: Shares.of(sent, capacityMs) }
+}
+
+const figures =
+  (whaleOf: (seed: number) => string): Case["figures"] =>
+  (run) => {
+    const { capacityMs, sent, shares } = measured(run)
+    return {
+      success_ratio: Figures.goodShare(sent),
+      late_ratio: Figures.lateRatio(sent),
+      ...Figures.rejectP99(sent),
+      ...Shares.figures(shares, whaleOf(run.seed), capacityMs)
+    }
+  }
+
+const whale: Case = {
+  variant: "whale",
+  about: "one tenant at 3 times the capacity, 19 at 2 % of it each",
+  scenario: ({ quick }) => ({
+    name: "S4 whale",
+    durationS: warmUpS + (quick ? 60 : 120),
+    ...base,
+    traffic: {
+      outputTokens: { kind: "exponential", mean: 80, min: 1, max: 400 },
+      perTokenMs: 10,
+      ttftMs: { kind: "lognormal", median: 190, sigma: 0.3 },
+      inputTokens: 100,
+      patienceMs: deadlineMs,
+      tenants: [
+        { name: "whale", ratePerS: 3 * slots },
+        { name: "small", count: 19, ratePerS: 0.02 * slots }
+      ]
+    }
+  }),
+  baselines,
+  figures: figures(() => "whale"),
+  targets
+}
+
+/** Six windows of ten minutes, an hour, in two minutes. */
+const replayed = (recording: Trace.Recording, seed: number, quick: boolean) =>
+  Replay.tenants(recording, {
+    seed,
+    slots,
+    windows: 6,
+    windowS: (warmUpS + (quick ? 60 : 120)) / 6,
+    fromS: 0,
+    meanServiceMs: 1_000,
+    maxServiceMs: 4_000,
+    maxWhalePerS: 200
+  })
+
+const recorded = (recording: Trace.Recording): Case => ({
+  variant: `servegen-${recording.model}`,
+  about: "an hour of a recorded service: its tenants at two thirds of the capacity, its whale at three times it",
+  scenario: ({ quick, seed }) => ({
+    name: `S4 ${recording.model}`,
+    durationS: warmUpS + (quick ? 60 : 120),
+    ...base,
+    traffic: { patienceMs: deadlineMs, tenants: replayed(recording, seed, quick).tenants }
+  }),
+  baselines,
+  figures: figures((seed) => replayed(recording, seed, false).whale),
+  targets
+})
+
+/** The recordings that are there; says so where none is. */
+const recordings = (): ReadonlyArray<Case> => {
+  const found = Trace.find()
+  if (found !== undefined && found.recordings.length > 0) return found.recordings.map(recorded)
+  process.stderr.write(
+    "S4: no recorded tenants: set BALLAST_DATA to a folder with traces/*/servegen_*_tenant_rates.csv. Only the made-up whale is played.\n"
+  )
+  return []
+}
+
+/** The whale first, then the small ones by their numbers. */
+const orderOf = ({ tenant }: Shares.Share): number => (tenant === "whale" ? 0 : Number(tenant.slice("small-".length)))
+
+/** The benchmark. */
+export const bench: Bench = {
+  name: "S4",
+  title: "whale",
+  scale: "40 slots of about 1 s in 4 processes: 120 requests/s of the whale, 0.8 of each small tenant",
+  cases: () => [whale, ...recordings()],
+  picture: {
+    policies: ["ballast", "p-limit-bounded", "p-limit"],
+    draw: (runs) =>
+      Bars.draw(
+        "S4: one tenant asks for three times what there is",
+        `Share of each tenant's requests that were answered in time (dashed: its max-min fair share), seed ${runs[0].seed}.`,
+        "whale",
+        runs.map((run) => ({
+          policy: run.policy,
+          shares: measured(run).shares.toSorted((a, b) => orderOf(a) - orderOf(b))
+        }))
+      )
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * "slow-readers": an upstream that sends as fast as it can, and clients that read nothing, or read slowly but steadily.
+ * What the server holds for each of them must stay within the bound of its queues, its upstream must be held back, who
+ * takes nothing must be cut in time, who takes little must not, and calls beside them must not notice.
+ */
+import { setTimeout as sleep } from "node:timers/promises"
+import { rssBytes } from "../../proxy/process-stats.ts"
+import { quantile } from "../../proxy/tally.ts"
+import * as Client from "./client.ts"
+import { sharedMs } from "./clock.ts"
+import { draw } from "./draw.ts"
+import type { Draw } from "./draw.ts"
+import type { Memory } from "./inside.ts"
+import { atRest, besideModel, model, poll, startServer } from "./lab.ts"
+import type { Policy, Server, Upstream } from "./lab.ts"
+import type { Row } from "./row.ts"
+import type { Script } from "./script.ts"
+import { overlaps } from "./stalls.ts"
+import type { Watch } from "./stalls.ts"
+
+export interface Sizes {
+  /** Streams whose clients stop reading. */
+  readonly stuck: number
+  /** Streams whose clients read slowly. */
+  readonly slow: number
+  /** Answers in one piece whose clients stop reading. */
+  readonly whole: number
+  /** Streams at an ordinary pace, with clients that read. */
+  readonly healthy: number
+}
+
+export const full: Sizes = { stuck: 40, slow: 4, whole: 3, healthy: 20 }
+export const quick: Sizes = { stuck: 20, slow: 2, whole: 2, healthy: 10 }
+
+/** `server.maxBufferedBytes`: the shipped default, written down because the target is made of it. */
+export const maxBufferedBytes = 262_144
+
+const slowClientMs = 2_000
+
+/** More than all the kernel's buffers between two processes of this machine take for one stream. */
+const streamBytes: { readonly [P in Policy]: number } = { ballast: 1e9, "promise-race": 24e6 }
+const wholeBytes = 12_000_000
+const healthyMs = 6_500
+
+const floodOf = (id: string, bytes: number, { whole }: Draw): Script => {
+  const chars = whole(1_000, 8_000)
+  return { id, headMs: 0, firstMs: 0, gapMs: 0, chunks: Math.ceil(bytes / chars), chars, flood: true }
+}
+
+/** Read at so many bytes a second, a little at a time, until the call is over. */
+const readSlowly = (ask: Client.Ask, bytesPerSecond: number): Client.Call => {
+  const everyMs = 25
+  let left = 0
+  const call = Client.call({
+    ...ask,
+    onData: (bytes) => {
+      left -= bytes
+      if (left < 0) call.pause()
+    }
+  })
+  const timer = setInterval(() => {
+    left = Math.min(left + (bytesPerSecond * everyMs) / 1_000, bytesPerSecond / 10)
+    if (left > 0) call.resume()
+    if (call.seen().ending !== undefined) clearInterval(timer)
+  }, everyMs)
+  return call
+}
+
+/** Stop reading once so many bytes are here. */
+const stopReading = (ask: Client.Ask, afterBytes: number): Client.Call => {
+  let got = 0
+  const call = Client.call({
+    ...ask,
+    onData: (bytes) => {
+      got += bytes
+      if (got >= afterBytes) call.pause()
+    }
+  })
+  return call
+}
+
+/** All streams read as fast as they come, so that the server has its code and its heap before it is measured. */
+const warm = async ({ url }: Server, sizes: Sizes, upstream: Upstream, draws: Draw): Promise<void> => {
+  const scripts = Array.from({ length: sizes.stuck }, (_, index) => floodOf(`w${index}`, 1e6, draws))
+  await Promise.all(scripts.map((script) => Client.call({ url, model, stream: true, blind: true, script }).over))
+  await upstream.clear()
+}
+
+interface Gap {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+const gapsOf = (arrivals: ReadonlyArray<number>): ReadonlyArray<Gap> =>
+  arrivals.slice(1).map((toMs, index) => ({ fromMs: arrivals[index] ?? toMs, toMs }))
+
+export const run = async (
+  policy: Policy,
+  seed: number,
+  sizes: Sizes,
+  upstream: Upstream,
+  beside: Upstream,
+  own: Watch
+): Promise<Row> => {
+  const draws = draw(seed, "slow-readers")
+  const server = await startServer(policy, upstream.url, {
+    server: { slowClientMs, maxBufferedBytes },
+    besideUrl: beside.url,
+    // Longer than the clients are waited for: what is measured is that they are cut, not that all ends some time.
+    glueTimeoutMs: 60_000
+  })
+  const { url } = server
+  try {
+    await warm(server, sizes, upstream, draws)
+    const before = await server.process.ask<Memory>("memory")
+    await beside.loop()
+    own.report()
+
+    // The baseline has one upstream only; its healthy streams wait for what that has to do.
+    const healthyModel = policy === "ballast" ? besideModel : model
+    const healthy = Array.from({ length: sizes.healthy }, (_, index) => {
+      const gapMs = draws.whole(15, 35)
+      const script = {
+        id: `h${index}`,
+        headMs: 0,
+        firstMs: 10,
+        gapMs,
+        chunks: Math.floor(healthyMs / gapMs),
+        chars: 20
+      }
+      return Client.call({ url, model: healthyModel, stream: true, script })
+    })
+    await sleep(300)
+    const stuckFrom = sharedMs()
+    const stuck = Array.from({ length: sizes.stuck }, (_, index) => {
+      const script = floodOf(`s${index}`, streamBytes[policy], draws)
+      const after = draws.unit() < 0.5 ? 1 : draws.between(1, 500_000)
+      return stopReading({ url, model, stream: true, blind: true, script }, after)
+    })
+    const slow = Array.from({ length: sizes.slow }, (_, index) => {
+      const script = floodOf(`l${index}`, 1e9, draws)
+      return readSlowly({ url, model, stream: true, blind: true, script }, draws.between(1e6, 2e6))
+    })
+
+    let rssPeak = 0
+    const stuckNow = async () => {
+      rssPeak = Math.max(rssPeak, rssBytes(server.process.pid))
+      return [...(await upstream.calls()).values()].flat().filter(({ id }) => id.startsWith("s"))
+    }
+    // Held back: nothing could be handed over for a while, and not because the stream is at its end.
+    const heldAt = (since: number | undefined): boolean => since !== undefined && sharedMs() - since > 200
+    const held = await poll(
+      stuckNow,
+      (calls) => calls.every((call) => call.endedAt !== undefined || heldAt(call.blockedAt)),
+      4_000
+    )
+    const paused = held.filter((call) => call.endedAt === undefined && heldAt(call.blockedAt))
+    const askedAt = sharedMs()
+    const during = await server.process.ask<Memory>("memory")
+    const collection = { fromMs: askedAt, toMs: sharedMs() + 50 }
+
+    const wholes = Array.from({ length: sizes.whole }, (_, index) => {
+      const script = { id: `x${index}`, headMs: 0, firstMs: 0, gapMs: 0, chunks: 1, chars: wholeBytes }
+      return stopReading({ url, model, stream: false, blind: true, script }, 1)
+    })
+    const cut = await poll(
+      stuckNow,
+      (calls) => calls.every(({ endedAt }) => endedAt !== undefined),
+      slowClientMs + 1_500
+    )
+    const slowCut = slow.filter((call) => call.seen().ending !== undefined).length
+    await Promise.all(wholes.map((call) => call.head))
+    await sleep(Math.max(0, askedAt + slowClientMs * 1.25 + 1_000 - sharedMs()))
+    for (const call of wholes) call.resume()
+    const wholeEnds = await Promise.all(wholes.map((call) => call.over))
+    for (const call of [...stuck, ...slow]) call.leave(false)
+    const healthyEnds = await Promise.all(healthy.map((call) => call.over))
+    const rest = await atRest(server, upstream, sharedMs(), policy === "ballast" ? 2_000 : 0)
+
+    const loop = own.report()
+    const besideLoop = await beside.loop()
+    const noise = [...loop.stalls, ...(policy === "ballast" ? besideLoop.stalls : []), collection]
+    const gaps = healthyEnds.flatMap(({ arrivals }) => gapsOf(arrivals)).filter(({ toMs }) => toMs > stuckFrom)
+    const clear = gaps.filter(({ fromMs, toMs }) => !overlaps(noise, fromMs, toMs))
+    const late = cut.flatMap(({ blockedAt, endedAt, how }) =>
+      how === "gone" && endedAt !== undefined && blockedAt !== undefined ? [endedAt - blockedAt - slowClientMs] : []
+    )
+    const rssGrowth = rssPeak - before.rssBytes
+    return {
+      scenario: "S9",
+      variant: "slow-readers",
+      policy,
+      seed,
+      memory_bytes_per_stream: (during.liveBytes - before.liveBytes) / (sizes.stuck + sizes.slow),
+      rss_growth_bytes: rssGrowth,
+      rss_bytes_per_stream: rssGrowth / (sizes.stuck + sizes.slow),
+      streams: sizes.stuck + sizes.slow,
+      paused_ratio: paused.length / sizes.stuck,
+      upstream_bytes_per_stream: held.reduce((sum, { bytes }) => sum + bytes, 0) / sizes.stuck,
+      cut_ratio: late.length / sizes.stuck,
+      cut_late_max_ms: late.length === 0 ? null : Math.max(...late),
+      whole_cut_ratio: wholeEnds.filter(({ ending }) => ending === "lost").length / sizes.whole,
+      slow_readers_cut: slowCut,
+      healthy_complete_ratio: healthyEnds.filter(({ ending }) => ending === "complete").length / sizes.healthy,
+      gap_p99_ms: quantile(
+        clear.map(({ fromMs, toMs }) => toMs - fromMs),
+        0.99
+      ),
+      gap_raw_p99_ms: quantile(
+        gaps.map(({ fromMs, toMs }) => toMs - fromMs),
+        0.99
+      ),
+      gaps: gaps.length,
+      gaps_excluded: gaps.length - clear.length,
+      in_flight_after: policy === "ballast" ? rest.inFlight : null,
+      upstream_open_after: rest.upstreamOpen,
+      clients_loop_p99_ms: loop.delayP99Ms,
+      clients_loop_max_ms: loop.delayMaxMs
+    }
+  } finally {
+    await server.process.kill()
+    await upstream.clear()
+    await beside.clear()
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * The bulkhead of one provider: its places, and who gets the next.
+ *
+ * - a free place is taken in one synchronous step, and one that comes free goes to a waiter in the step that frees it: no
+ *   place is free while somebody waits for it, and nobody can overtake between two turns of the scheduler
+ * - among priorities, the one that is furthest below its share of the places goes first; what a priority does not ask for
+ *   goes to the others. Nothing is taken back from a call that runs
+ * - within a priority, tenants are served fairly (`fair-queue.ts`)
+ * - where the queue is full, the claim that would be served last gives way: a lower priority's first, never a higher one's
+ */
+import { Effect } from "effect"
+import type { Priority } from "../../domain/caller.ts"
+import type { BulkheadError, DeadlineError } from "../../domain/errors.ts"
+import type { BulkheadPolicy } from "../../domain/policy.ts"
+import type { BulkheadRequest, BulkheadState } from "../../services/bulkhead.ts"
+import type { Timers } from "../../services/timers.ts"
+import { Forecast } from "./forecast.ts"
+import { Level } from "./level.ts"
+import type { Limit } from "./limit.ts"
+import { Permit } from "./permit.ts"
+import { RefusalCap } from "./refusal-cap.ts"
+import * as Refusals from "./refusals.ts"
+import { Waiter } from "./waiter.ts"
+
+/** The index of a priority's level: who goes first among equals. */
+export type Rank = 0 | 1 | 2
+const ranks: Readonly<Record<Priority, Rank>> = { critical: 0, standard: 1, background: 2 }
+
+/** A priority without a share that competes with others is reckoned with this one. */
+const leastShare = 0.01
+
+type Refusal = BulkheadError | DeadlineError
+
+export class Cell {
+  private readonly policy: BulkheadPolicy
+  private readonly limit: Limit
+  private readonly timers: Timers["Service"]
+  private readonly chance: () => number
+  private readonly levels: readonly [Level, Level, Level]
+  private readonly forecast = new Forecast()
+  private readonly doomed = new RefusalCap()
+  private inFlight = 0
+  private queued = 0
+  private arrivals = 0
+
+  constructor(policy: BulkheadPolicy, limit: Limit, timers: Timers["Service"], chance: () => number) {
+    this.policy = policy
+    this.limit = limit
+    this.timers = timers
+    this.chance = chance
+    const { background, critical, standard } = policy.shares
+    this.levels = [new Level(critical), new Level(standard), new Level(background)]
+  }
+
+  get state(): BulkheadState {
+    return { limit: this.limit.current, inFlight: this.inFlight, queued: this.queued }
+  }
+
+  /** A place, if one is free and nobody waits. */
+  tryTake(request: BulkheadRequest, now: number): Permit | undefined {
+    if (this.queued > 0 || this.inFlight >= this.limit.current) return undefined
+    const level = this.levels[ranks[request.priority]]
+    const cost = costOf(request)
+    const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
+    level.queue.charge(tenant, cost)
+    this.taken(level)
+    return new Permit(this, level, tenant, cost, now, 0)
+  }
+
+  /** A place in the queue, or why there is none. */
+  enqueue(request: BulkheadRequest, requestId: string | undefined, now: number): Waiter | Refusal {
+    const rank = ranks[request.priority]
+    const level = this.levels[rank]
+    const weight = this.weightOf(request)
+    const { maxQueue, maxWaitMs } = this.policy
+    if (maxQueue === 0) return this.full(request, requestId, now)
+    const beyond = Math.max(0, this.inFlight - this.limit.current)
+    const waitMs = level.waitMs(request.tenant, weight, costOf(request), now, this.gapMs(level, now), beyond, this.forecast)
+    if (waitMs > maxWaitMs) return this.full(request, requestId, now)
+    if (now + waitMs + this.forecast.needMs(now, request.streamed) > request.deadline.atMs) {
+      return Refusals.tooLate(request, requestId)
+    }
+    if (this.queued >= maxQueue && !this.makeRoom(rank, request.tenant, weight, now)) {
+      return this.full(request, requestId, now)
+    }
+    const tenant = level.queue.tenant(request.tenant, weight)
+    const waiter = new Waiter(request, requestId, tenant, costOf(request), rank, this.arrivals++, now)
+    level.queue.push(waiter)
+    level.joined(waiter, now)
+    this.queued++
+    waiter.timer = this.timers.make(() => this.expire(waiter))
+    waiter.timer.arm(Math.min(request.deadline.atMs, now + maxWaitMs))
+    return waiter
+  }
+
+  /** The waiter will not use its place in the queue, or the one that it was given. */
+  abandon(waiter: Waiter): void {
+    if (waiter.waiting) this.leave(waiter, this.timers.now())
+    else waiter.permit?.returnUnused()
+  }
+
+  /** A place was given back, after work (`used`) or without. */
+  release({ level, since, tenant }: Permit, used: boolean): void {
+    const now = this.timers.now()
+    if (used) this.forecast.held(now, now - since)
+    this.inFlight--
+    level.inFlight--
+    tenant.inFlight--
+    if (this.queued > 0) this.fill(now)
+    level.queue.rest(tenant, now)
+    this.settleIfIdle()
+  }
+
+  firstToken(ms: number): void {
+    const now = this.timers.now()
+    this.forecast.firstToken(now, ms)
+    this.limit.firstToken(now, ms, this.inFlight)
+    if (this.queued > 0) this.fill(now)
+  }
+
+  pace(tokens: number, ms: number): void {
+    const now = this.timers.now()
+    this.limit.pace(now, tokens, ms, this.inFlight)
+    if (this.queued > 0) this.fill(now)
+  }
+
+  answered(tokens: number, ms: number): void {
+    const now = this.timers.now()
+    this.forecast.answered(now, ms)
+    this.limit.answered(now, tokens, ms, this.inFlight)
+    if (this.queued > 0) this.fill(now)
+  }
+
+  dropped(): void {
+    const now = this.timers.now()
+    this.limit.dropped(now, this.inFlight)
+    if (this.queued > 0) this.fill(now)
+  }
+
+  private weightOf({ plan }: BulkheadRequest): number {
+    return plan === "premium" ? this.policy.premiumWeight : 1
+  }
+
+  private taken(level: Level): void {
+    this.inFlight++
+    level.inFlight++
+    this.limit.taken(this.inFlight)
+  }
+
+  /** Give free places to those who wait. */
+  private fill(now: number): void {
+    while (this.queued > 0 && this.inFlight < this.limit.current) {
+      const level = this.nextLevel()
+      const waiter = level?.queue.next()
+      if (level === undefined || waiter === undefined) return
+      if (this.hopeless(waiter, now)) {
+        this.leave(waiter, now)
+        this.forecast.waited(false)
+        waiter.finish(Effect.fail(Refusals.tooLate(waiter.request, waiter.requestId)))
+      } else {
+        this.grant(level, waiter, now)
+      }
+    }
+  }
+
+  private grant(level: Level, waiter: Waiter, now: number): void {
+    waiter.waiting = false
+    waiter.timer?.disarm()
+    this.queued--
+    level.queue.serve(waiter)
+    level.served(waiter, now)
+    this.taken(level)
+    this.doomed.decided(now)
+    this.forecast.waited(true)
+    waiter.permit = new Permit(this, level, waiter.tenant, waiter.cost, now, Math.max(0, now - waiter.since))
+    waiter.finish(Effect.succeed(waiter.permit))
+  }
+
+  /** The waiting priority that is furthest below its share; the first one where none is below. */
+  private nextLevel(): Level | undefined {
+    let next: Level | undefined
+    let least = Infinity
+    for (const level of this.levels) {
+      if (level.queue.size === 0) continue
+      const nominal = level.share * this.limit.current
+      const filled = nominal > 0 ? level.inFlight / nominal : Infinity
+      if (next === undefined || (filled < 1 && filled < least)) {
+        next = level
+        least = filled
+      }
+    }
+    return next
+  }
+
+  /**
+   * Whether a place is wasted on a waiter: its time is over, or will usually be
+   * before its answer is there. The latter is a guess: it is never made where
+   * no call is in flight that could prove it wrong, nor too often.
+   */
+  private hopeless({ request }: Waiter, now: number): boolean {
+    const left = request.deadline.atMs - now
+    if (left <= 0) return true
+    return this.inFlight > 0 && left < this.forecast.needMs(now, request.streamed) && this.doomed.refuse(now)
+  }
+
+  /** Take a waiter out of the queue; whoever calls this ends its wait, unless it has ended already. */
+  private leave(waiter: Waiter, now: number): void {
+    const { queue } = this.levels[waiter.rank]
+    waiter.waiting = false
+    waiter.timer?.disarm()
+    this.queued--
+    queue.remove(waiter)
+    queue.rest(waiter.tenant, now)
+    this.settleIfIdle()
+  }
+
+  private expire(waiter: Waiter): void {
+    if (!waiter.waiting) return
+    const now = this.timers.now()
+    const { request, requestId, since } = waiter
+    this.leave(waiter, now)
+    this.forecast.waited(false)
+    waiter.finish(
+      Effect.fail(
+        now >= request.deadline.atMs
+          ? Refusals.tooLate(request, requestId)
+          : Refusals.timeout(request, requestId, now - since, this.retryAfterMs(waiter.rank, now))
+      )
+    )
+  }
+
+  /**
+   * Make room in a full queue for a claim that starts earlier than somebody
+   * else's: of the lowest priority that waits, if it is not above the claim's
+   * own, the one that would be served last has to go.
+   */
+  private makeRoom(rank: Rank, tenant: string, weight: number, now: number): boolean {
+    for (const level of this.levels.slice(rank).reverse()) {
+      const last = level.queue.youngest()
+      if (last === undefined) continue
+      if (last.rank === rank) {
+        if (last.tenant.id === tenant || level.queue.startOf(tenant, weight) >= last.tenant.last) return false
+      }
+      this.leave(last, now)
+      last.finish(Effect.fail(this.full(last.request, last.requestId, now)))
+      return true
+    }
+    return false
+  }
+
+  /** Time between two places for a level; where other levels wait too, it gets its share of them. */
+  private gapMs(level: Level, now: number): number {
+    const any = this.forecast.gapMs(now, Math.min(this.inFlight, this.limit.current))
+    const own = Math.max(leastShare, level.share)
+    let shares = own
+    for (const other of this.levels) if (other !== level && other.queue.size > 0) shares += other.share
+    return level.gapMs(now, any * (shares / own))
+  }
+
+  private full(request: BulkheadRequest, requestId: string | undefined, now: number): BulkheadError {
+    return Refusals.full(request, requestId, this.retryAfterMs(ranks[request.priority], now))
+  }
+
+  /** When the queue of this priority will have drained, with jitter. */
+  private retryAfterMs(rank: Rank, now: number): number {
+    const level = this.levels[rank]
+    const gapMs = this.gapMs(level, now)
+    const drainMs = gapMs === 0 ? this.policy.maxWaitMs : gapMs * (level.queue.size + 1)
+    return Refusals.retryAfterMs(drainMs, this.chance())
+  }
+
+  private settleIfIdle(): void {
+    if (this.inFlight > 0 || this.queued > 0) return
+    for (const { queue } of this.levels) queue.settleAll()
+  }
+}
+
+const costOf = ({ tokens }: BulkheadRequest): number => Math.max(1, tokens)

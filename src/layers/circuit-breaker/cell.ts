@@ -1,0 +1,281 @@
+/**
+ * The breaker of one key as a state machine. It never acts by itself: what time
+ * has changed is noticed when somebody asks ({@link Cell.look}).
+ *
+ * Two numbers count its changes. `generation` is told to others and counts
+ * changes of state. `epoch` makes leases stale, and also changes where a batch
+ * of probes follows another in the same state.
+ */
+import type { BreakerPolicy } from "../../domain/policy.ts"
+import type { BreakerState, BreakerTransition } from "../../services/circuit-breaker.ts"
+import { Evidence } from "./evidence.ts"
+import { Lease } from "./lease.ts"
+import { Running } from "./running.ts"
+
+/** Pause (ms) between two batches of probes to a breaker that may not open, times 1 to 1.5. */
+const batchMs = 1_000
+
+/** A probe that runs this many times `slowMs` has failed, even where slowness is no reason to open. */
+const hangs = 2
+
+/** What a cell needs of the others. */
+export interface Host {
+  readonly policy: BreakerPolicy
+  readonly now: () => number
+  /** From 0 to 1. */
+  readonly random: () => number
+  /** Whether one more breaker may refuse everything. Slowness is no reason where nothing else is left to call. */
+  readonly mayOpen: (cell: Cell, at: number, cause: "failures" | "slowness") => boolean
+  readonly changed: (transition: BreakerTransition) => void
+}
+
+type Reason = BreakerTransition["reason"]
+
+export class Cell {
+  readonly key: string
+  state: BreakerState = "closed"
+  /** It should be open, but too many others are: half-open, with a batch of probes every second or so. */
+  spared = false
+  epoch = 0
+  usedAt = -Infinity
+  /** Probes on their way. */
+  probing = 0
+  private readonly host: Host
+  private readonly evidence: Evidence
+  /** Apart, because they become late at different ages. */
+  private readonly streams = new Running<Lease>()
+  private readonly wholes = new Running<Lease>()
+  private generation = 0
+  private openUntil = 0
+  /** The latest time that a Retry-After of the provider asked for. */
+  private notBefore = 0
+  private forcedUntil = -Infinity
+  /** Doublings of the open time. */
+  private growth = 0
+  private closedAt = -Infinity
+  /** Probes of this batch that were answered, or are so late that they count as slow answers. */
+  private answered = 0
+  private slowAnswers = 0
+  private probedAt = -Infinity
+  private batchFrom = -Infinity
+
+  constructor(key: string, host: Host) {
+    this.key = key
+    this.host = host
+    this.evidence = new Evidence(host.policy)
+  }
+
+  now(): number {
+    return this.host.now()
+  }
+
+  begun(call: Lease): void {
+    call.begunAt = this.host.now()
+    this.runningOf(call).add(call)
+    if (!call.probe) this.evidence.begin(call, call.begunAt)
+  }
+
+  /** It is not running any more, or not of interest. */
+  ended(call: Lease): void {
+    this.runningOf(call).remove(call)
+  }
+
+  /** The lease of a call, where one may be made at `at`. */
+  admit(at: number): Lease | undefined {
+    this.usedAt = at
+    this.look(at)
+    if (this.state === "closed") return new Lease(this, false)
+    const full = this.probing + this.answered >= this.host.policy.probes
+    if (this.state === "open" || full || at < this.batchFrom) return undefined
+    this.probing++
+    this.probedAt = at
+    return new Lease(this, true)
+  }
+
+  /** Time (ms) after which a refused caller may ask again. */
+  waitMs(at: number): number {
+    if (this.state === "open") return this.openUntil - at
+    if (at < this.batchFrom) return this.batchFrom - at
+    // By then a probe has answered, or is late.
+    return Math.min(this.host.policy.openMs, this.evidence.slowMs(true))
+  }
+
+  /** Take note of what the time has changed: the end of the open time, and calls that have become late. */
+  look(at: number): void {
+    if (this.state === "open") {
+      if (at >= this.openUntil) this.become("half-open", "open-time-over", at)
+      return
+    }
+    this.lookAt(this.streams, at)
+    this.lookAt(this.wholes, at)
+    // Probes of which nothing is heard, not even that they have begun, must not hold it for ever.
+    if (this.probing > 0 && at - this.probedAt > this.silenceMs()) this.reopen(at)
+  }
+
+  private lookAt(calls: Running<Lease>, at: number): void {
+    for (let call = calls.oldest; call !== undefined; call = calls.oldest) {
+      const ms = at - call.begunAt
+      if (ms <= this.evidence.slowMs(call.streamed)) return
+      if (call.probe && ms <= hangs * this.host.policy.slowMs && !this.host.mayOpen(this, at, "slowness")) return
+      call.isLate()
+      if (call.probe) this.unanswered(at)
+      else this.count(call, at, false, true)
+    }
+  }
+
+  /** `counted`: it was counted as slow already, while it ran. */
+  succeeded(call: Lease, at: number, ms: number, counted: boolean): void {
+    const slow = ms > this.evidence.slowMs(call.streamed)
+    this.evidence.learn(at, call.streamed, ms)
+    if (counted) return
+    if (call.probe) this.probed(at, slow)
+    else this.count(call, at, false, slow)
+  }
+
+  failed(call: Lease, at: number, counted: boolean): void {
+    if (call.probe) this.reopen(at)
+    else if (counted) {
+      this.evidence.amend(call, at)
+      this.judge(at)
+    } else this.count(call, at, true, false)
+  }
+
+  cutShort(call: Lease, at: number, ms: number): void {
+    const slow = ms > this.evidence.slowMs(call.streamed)
+    if (call.probe && slow) this.unanswered(at)
+    else if (call.probe) this.probing--
+    else if (slow) this.count(call, at, false, true)
+  }
+
+  paced(at: number, ms: number): void {
+    this.evidence.gap(at, ms)
+    this.judge(at)
+  }
+
+  askedToWait(ms: number): void {
+    if (ms > 0) this.notBefore = Math.max(this.notBefore, this.now() + ms)
+  }
+
+  trip(at: number, forMs: number): void {
+    this.forcedUntil = -Infinity
+    this.openUntil = at + forMs
+    this.become("open", "manual", at)
+  }
+
+  reset(at: number, forMs: number): void {
+    this.forcedUntil = at + forMs
+    this.growth = 0
+    this.evidence.unlearn()
+    this.become("closed", "manual", at)
+    this.closedAt = -Infinity
+  }
+
+  private runningOf(call: Lease): Running<Lease> {
+    return call.streamed ? this.streams : this.wholes
+  }
+
+  /** Longer than any probe should take, whole answers included. */
+  private silenceMs(): number {
+    const wholeMs = this.evidence.slowMs(false)
+    return wholeMs === Infinity ? this.host.policy.maxOpenMs : Math.max(wholeMs, this.host.policy.maxOpenMs)
+  }
+
+  private count(call: Lease, at: number, failed: boolean, slow: boolean): void {
+    this.evidence.count(call, at, failed, slow)
+    this.judge(at)
+  }
+
+  private judge(at: number): void {
+    if (at < this.forcedUntil) return
+    const charge = this.evidence.charge(at)
+    if (charge === undefined) return
+    if (this.host.mayOpen(this, at, charge === "failure-rate" ? "failures" : "slowness")) this.open(charge, at)
+    else if (charge === "failure-rate") this.spare(at)
+  }
+
+  private probed(at: number, slow: boolean): void {
+    const { probes, slowRate } = this.host.policy
+    this.probing--
+    this.answered++
+    if (slow) this.slowAnswers++
+    const tooSlow = this.slowAnswers > 0 && this.slowAnswers >= slowRate * probes
+    if (tooSlow && this.host.mayOpen(this, at, "slowness")) this.reopen(at)
+    else if (this.answered >= probes) this.become("closed", "probes-succeeded", at)
+  }
+
+  /** A slow probe without an answer: where slowness is no reason to open, it is no reason to close either. */
+  private unanswered(at: number): void {
+    if (this.host.mayOpen(this, at, "slowness")) this.probed(at, true)
+    else this.reopen(at)
+  }
+
+  private reopen(at: number): void {
+    if (this.host.mayOpen(this, at, "failures")) {
+      this.grow()
+      this.open("probe-failed", at)
+    } else {
+      this.nextBatch(this.probedAt + batchMs * (1 + 0.5 * this.host.random()), at)
+    }
+  }
+
+  private grow(): void {
+    const { maxOpenMs, openMs } = this.host.policy
+    if (openMs * 2 ** this.growth < maxOpenMs) this.growth++
+  }
+
+  private open(reason: Reason, at: number): void {
+    const { maxOpenMs, openMs, windowMs } = this.host.policy
+    if (this.state === "closed") {
+      // A relapse goes on where the last opening ended; each window that it stayed closed takes one doubling back.
+      const windows = Math.floor((at - this.closedAt) / windowMs)
+      if (windows < 1) this.grow()
+      else this.growth = Math.max(0, this.growth - windows)
+    }
+    const ms = Math.min(maxOpenMs, openMs * 2 ** this.growth)
+    this.openUntil = Math.max(at + ms * (0.8 + 0.4 * this.host.random()), this.asked(at))
+    this.become("open", reason, at)
+  }
+
+  private spare(at: number): void {
+    this.become("half-open", "failure-rate", at)
+    this.nextBatch(at, at)
+  }
+
+  private nextBatch(from: number, at: number): void {
+    this.epoch++
+    this.beginBatch()
+    this.spared = true
+    this.batchFrom = Math.max(from, this.asked(at))
+  }
+
+  /** What a Retry-After asked for, with jitter on top, within bounds. */
+  private asked(at: number): number {
+    const { maxOpenMs, openMs } = this.host.policy
+    if (this.notBefore <= at) return at
+    return Math.min(this.notBefore, at + 2 * maxOpenMs) + 0.2 * openMs * this.host.random()
+  }
+
+  private beginBatch(): void {
+    this.streams.clear()
+    this.wholes.clear()
+    this.spared = false
+    this.probing = 0
+    this.answered = 0
+    this.slowAnswers = 0
+    this.batchFrom = -Infinity
+  }
+
+  private become(to: BreakerState, reason: Reason, atMs: number): void {
+    const from = this.state
+    this.state = to
+    this.epoch++
+    this.generation++
+    this.beginBatch()
+    if (to === "closed") {
+      this.closedAt = atMs
+      this.notBefore = 0
+      this.evidence.clear()
+    }
+    this.host.changed({ key: this.key, from, to, atMs, reason, generation: this.generation })
+  }
+}

@@ -1,0 +1,4 @@
+import { layer } from "../../../../src/layers/hedging/memory.ts"
+import { suite } from "../../../conformance/hedging.ts"
+
+suite("memory", layer)
