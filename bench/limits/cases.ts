@@ -11,7 +11,12 @@ export interface Case {
   readonly about: string
   readonly world: Omit<World, "seed" | "limitOf">
   /** What is looked at, in seconds. `capacity` is what is left of the provider's in that time. */
-  readonly spans: ReadonlyArray<{ readonly name: string; readonly fromS: number; readonly toS: number; readonly capacity?: number }>
+  readonly spans: ReadonlyArray<{
+    readonly name: string
+    readonly fromS: number
+    readonly toS: number
+    readonly capacity?: number
+  }>
 }
 
 const base = (streamed: boolean, load: number, maxInFlight: number, durationS: number): Case["world"] => ({

@@ -27,7 +27,8 @@ const middle = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? 0
 }
-const mean = (values: ReadonlyArray<number>): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+const mean = (values: ReadonlyArray<number>): number =>
+  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
 
 const rowsOf = (mode: string, algorithm: string, seed: number, only: string | undefined): ReadonlyArray<Row> => {
   const streamed = mode === "streams"
@@ -67,14 +68,19 @@ export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
       json: { type: "boolean", default: false }
     }
   })
-  const names = Object.keys(algorithms).filter((name) => values.only === undefined || values.only.split(",").includes(name))
+  const names = Object.keys(algorithms).filter(
+    (name) => values.only === undefined || values.only.split(",").includes(name)
+  )
   for (const mode of ["streams", "whole"]) {
     const rows: Array<Row> = []
     for (const name of names) {
       for (let seed = 1; seed <= Number(values.seeds); seed++) rows.push(...rowsOf(mode, name, seed, values.case))
     }
     const keys = [...new Set(rows.map((row) => `${row.case}|${row.span}`))]
-    if (!values.json) process.stdout.write(`\n${mode}: goodput, late %, time, limit (worst goodput and late of the seeds, mean of the others)\n`)
+    if (!values.json)
+      process.stdout.write(
+        `\n${mode}: goodput, late %, time, limit (worst goodput and late of the seeds, mean of the others)\n`
+      )
     if (!values.json) process.stdout.write(`${"".padEnd(22)}${names.map((name) => name.padEnd(25)).join("")}\n`)
     for (const key of keys) {
       const cells = names.map((name) => {
@@ -86,7 +92,9 @@ export const main = async (argv: ReadonlyArray<string>): Promise<void> => {
           limit: mean(of.map(({ limit }) => limit))
         }
         if (values.json) process.stdout.write(`${JSON.stringify({ mode, case: key, algorithm: name, ...cell })}\n`)
-        return `${cell.goodput.toFixed(2)} ${(cell.late * 100).toFixed(1).padStart(5)} ${cell.time.toFixed(2)} ${cell.limit.toFixed(0).padStart(4)}`.padEnd(25)
+        return `${cell.goodput.toFixed(2)} ${(cell.late * 100).toFixed(1).padStart(5)} ${cell.time.toFixed(2)} ${cell.limit.toFixed(0).padStart(4)}`.padEnd(
+          25
+        )
       })
       if (!values.json) process.stdout.write(`${key.replace("|", ", ").padEnd(22)}${cells.join("")}\n`)
     }

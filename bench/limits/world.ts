@@ -55,8 +55,7 @@ export interface Outcome {
 const firstToken = { medianMs: 300, sigma: 0.4 }
 const perToken = { medianMs: 15, sigma: 0.3 }
 const meanTokens = 80
-const tokensOf = (random: Draws.Random) =>
-  Math.min(400, Math.max(1, Math.round(-meanTokens * Math.log(1 - random()))))
+const tokensOf = (random: Draws.Random) => Math.min(400, Math.max(1, Math.round(-meanTokens * Math.log(1 - random()))))
 
 const meanOf = ({ medianMs, sigma }: { readonly medianMs: number; readonly sigma: number }) =>
   medianMs * Math.exp((sigma * sigma) / 2)
@@ -72,7 +71,9 @@ const promptTokens = 100
 /** Play a world. */
 export const play = (world: World): Outcome =>
   VirtualTime.runOrThrow(
-    Effect.scoped(Effect.provideService(Effect.provide(playing(world), TimerWheel.layer), Random.Random, chance(world.seed)))
+    Effect.scoped(
+      Effect.provideService(Effect.provide(playing(world), TimerWheel.layer), Random.Random, chance(world.seed))
+    )
   )
 
 const chance = (seed: number): typeof Random.Random.Service => {

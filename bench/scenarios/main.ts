@@ -36,8 +36,7 @@ const wanted = (names: ReadonlyArray<string>, name: string) => names.length === 
 
 /** Seeds go last, so that a policy's runs of all seeds stand together. */
 const jobsOf = (bench: Bench, flags: Flags): ReadonlyArray<Job> =>
-  bench
-    .cases()
+  bench.cases
     .filter(({ variant }) => wanted(flags.variants, variant))
     .flatMap((one) =>
       PlayRun.policiesOf(one)
@@ -97,7 +96,7 @@ const play = async (jobs: ReadonlyArray<Job>, json: boolean, atOnce: number | un
 
 /** Play the policies of the picture once more, here, and draw them. */
 const drawing = async (bench: Bench, file: string, seed: number): Promise<void> => {
-  const [one] = bench.cases()
+  const [one] = bench.cases
   const { picture } = bench
   if (one === undefined || picture === undefined) throw new Error(`${bench.name} has no picture`)
   const runs: Array<Run> = []
@@ -132,6 +131,7 @@ export const of =
     })
     if (values.help) return void process.stdout.write(usage(name))
     const bench = await Benches.load(name)
+    if (bench.notice !== undefined) process.stderr.write(`${bench.notice}\n`)
     const flags: Flags = {
       seeds: count(values.seeds, "seeds"),
       firstSeed: count(values["first-seed"], "first-seed"),
@@ -142,7 +142,7 @@ export const of =
     if (values.svg !== undefined) await drawing(bench, values.svg, flags.firstSeed)
     const jobs = jobsOf(bench, flags)
     if (jobs.length === 0) {
-      const cases = bench.cases().map((one) => `  ${one.variant}: ${PlayRun.policiesOf(one).join(", ")}`)
+      const cases = bench.cases.map((one) => `  ${one.variant}: ${PlayRun.policiesOf(one).join(", ")}`)
       process.stderr.write(`Nothing to play. Variants and policies of ${name}:\n${cases.join("\n")}\n`)
       process.exitCode = 2
       return

@@ -31,26 +31,27 @@ export interface Ask {
   kept: Kept | undefined
 }
 
-/** What to ask `first` (and those after it) for `model`: there the pressure is looked at. */
-export const make = (
-  request: Request,
-  model: Model,
-  first: Candidate,
-  chat: ChatRequest,
-  body: string | undefined,
-  size: Size
-): Effect.Effect<Ask> => {
+/** What the caller wrote. */
+export const make = (chat: ChatRequest, body: string | undefined, { input, output }: Size): Ask => ({
+  chat,
+  body,
+  tokens: input + output,
+  shortened: false,
+  kept: undefined
+})
+
+/** `written`, or less of it where many wait at `first`, the first who is to be asked for `model`. */
+export const underPressure = (request: Request, model: Model, first: Candidate, written: Ask): Effect.Effect<Ask> => {
   const { brownout, bulkhead, record } = request
-  const asWritten: Ask = { chat, body, tokens: size.input + size.output, shortened: false, kept: undefined }
   const { shorter } = brownout
   if (shorter === undefined || (!shorter.critical && priorityOf(record.caller) === "critical")) {
-    return Effect.succeed(asWritten)
+    return Effect.succeed(written)
   }
   return Effect.map(bulkhead.state(first.provider), ({ limit, queued }) => {
-    const less = queued > shorter.above * limit ? capped(chat, model, shorter.maxTokens) : undefined
-    if (less === undefined) return asWritten
-    const tokens = size.input + Math.min(size.output, shorter.maxTokens * (chat.n ?? 1))
-    return { ...asWritten, chat: less, body: undefined, tokens, shortened: true }
+    const chat = queued > shorter.above * limit ? capped(written.chat, model, shorter.maxTokens) : undefined
+    if (chat === undefined) return written
+    const tokens = Math.min(written.tokens, record.estimatedInput + shorter.maxTokens * (chat.n ?? 1))
+    return { chat, body: undefined, tokens, shortened: true, kept: undefined }
   })
 }
 

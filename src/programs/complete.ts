@@ -3,7 +3,7 @@
  * has a file of its own in `src/services`; the layers behind them are chosen
  * in `ballast.ts`, or by whoever embeds this.
  */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import type { ChatRequest } from "../domain/chat.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import type { Completion } from "../services/provider.ts"
@@ -32,7 +32,7 @@ export const complete = (chat: ChatRequest, body?: string): Effect.Effect<Comple
   Request.run("chat", (request) => life(request, chat, body))
 
 const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRequest, body: string | undefined) {
-  const { catalog, killSwitch, limiter, record, restore, retryBudget, router } = request
+  const { brownout, catalog, killSwitch, limiter, record, restore, retryBudget, router } = request
   const { caller } = record
   yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: chat.model })
   const model = yield* catalog.resolve(chat.model, "chat")
@@ -40,13 +40,12 @@ const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRe
   const reservation = yield* limiter.reserveUnsafe(caller, size.input + size.output)(restore, record.id)
   Request.admitted(request, reservation)
   const candidates = yield* router.route(model, caller)
-  const ask = yield* Ask.make(request, model, candidates[0], chat, body, size)
+  const written = Ask.make(chat, body, size)
+  const ask =
+    brownout.shorter === undefined ? written : yield* Ask.underPressure(request, model, candidates[0], written)
   const asking = Collecting.over(request, model, ask)
-  return yield* Effect.matchEffect(Candidates.firstToAnswer(asking, candidates, ask.tokens, Ask.call(asking, ask)), {
-    onSuccess: (answered) => {
-      retryBudget.deposit()
-      return Effect.succeed(Metering.meter(request, model, reservation, answered, ask.shortened))
-    },
-    onFailure: (error) => Ladder.descend(request, model, reservation, chat, ask, error)
-  })
+  const answered = yield* Effect.exit(Candidates.firstToAnswer(asking, candidates, ask.tokens, Ask.call(asking, ask)))
+  if (Exit.isFailure(answered)) return yield* Ladder.descend(request, model, reservation, chat, ask, answered.cause)
+  retryBudget.deposit()
+  return Metering.meter(request, model, reservation, answered.value, ask.shortened)
 })

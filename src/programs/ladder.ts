@@ -9,7 +9,7 @@
  * costs. When it cannot answer either, the failure of the model that the
  * caller asked for is the one reported.
  */
-import { Effect, Exit, Stream } from "effect"
+import { Cause, Effect, Exit, Result, Stream } from "effect"
 import * as Brownout from "../domain/brownout.ts"
 import type { Model } from "../domain/catalog.ts"
 import type { ChatRequest } from "../domain/chat.ts"
@@ -30,8 +30,8 @@ import type { Request } from "./request.ts"
 import * as Sizing from "./sizing.ts"
 
 /**
- * The best that can be had in place of the answer that failed with `error`;
- * where that is nothing, `error`. `chat` is the request as the caller wrote it.
+ * The best that can be had in place of the answer that failed with `cause`;
+ * where that is nothing, `cause`. `chat` is the request as the caller wrote it.
  * Only inside an uninterruptible region.
  */
 export const descend = (
@@ -40,9 +40,11 @@ export const descend = (
   reservation: Reservation,
   chat: ChatRequest,
   ask: Ask.Ask,
-  error: CompleteError
+  cause: Cause.Cause<CompleteError>
 ): Effect.Effect<Completion, CompleteError> => {
-  if (!Brownout.descends(error)) return Effect.fail(error)
+  const failure = Cause.findError(cause)
+  if (Result.isFailure(failure) || !Brownout.descends(failure.success)) return Effect.failCause(cause)
+  const error = failure.success
   return Guard.chain(earlier(request, chat), (found) =>
     found === undefined
       ? smaller(request, model, reservation, ask, error, error)
@@ -57,9 +59,8 @@ const lookupMs = 50
 const earlier = ({ record, restore, staleAnswers, timers }: Request, chat: ChatRequest) => {
   const lookup = staleAnswers.lookup(record.caller, chat)
   if (Exit.isExit(lookup)) return lookup
-  return Effect.catch(restore(timeBox(timers, timers.now() + lookupMs, () => undefined)(lookup)), () =>
-    Effect.succeed(undefined)
-  )
+  const inTime = timeBox(timers, timers.now() + lookupMs, () => undefined)(lookup)
+  return restore(inTime).pipe(Effect.catch(() => Effect.succeed(undefined)))
 }
 
 /** It was paid for when it was made. */
@@ -95,10 +96,12 @@ const smaller = (
   const next = possible ? brownout.smaller(model, record.caller) : undefined
   if (next === undefined) return part(request, reservation, ask, error)
   const input = record.estimatedInput
-  return Effect.catch(answerOf(request, next, reservation, ask, error), (failure) => {
-    record.estimatedInput = input
-    return smaller(request, next, reservation, ask, error, failure)
-  })
+  return answerOf(request, next, reservation, ask, error).pipe(
+    Effect.catch((failure) => {
+      record.estimatedInput = input
+      return smaller(request, next, reservation, ask, error, failure)
+    })
+  )
 }
 
 /** The answer of another model than the one the caller asked for, under the same guards. */

@@ -60,10 +60,9 @@ export const meter = (
     attempt.outcome = ofAttempt
     attempt.endedAt = timers.now()
   }
-  const counted = () => Usage.make(record.estimatedInput, tokens.estimateText(model.alias, chars))
   const settle = (): void => {
     ended("cancelled")
-    record.usage ??= counted()
+    record.usage ??= countOf(request, model, record.estimatedInput, chars)
     if (record.usageExact) {
       tokens.learn(model.alias, record.estimatedInput, record.usage.prompt_tokens)
     }
@@ -106,7 +105,7 @@ export const meter = (
   const broken = (error: ProviderError): readonly [ChunkEvent, ...Array<ChunkEvent>] | undefined => {
     lease.fail()
     const reason = keyOf(error)
-    const usage = record.usage ?? counted()
+    const usage = record.usage ?? countOf(request, model, record.estimatedInput, chars)
     const end = partial
       ? watch?.ending(
           Partial.bannerOf(error, record.id, brownout.refusal),
@@ -172,14 +171,14 @@ export const keep = (
   reservation: Reservation,
   { chars, completion, input, model }: Kept
 ): Completion => {
-  const { record, timers, tokens } = request
+  const { record, timers } = request
   const reported = completion.first._tag === "Whole" ? completion.first.completion.usage : undefined
   record.candidate = completion.candidate
   if (model.alias !== record.model) record.answeredBy = model.alias
   record.openedAt = timers.now()
   record.chunks = 1
   record.usageExact = isUsage(reported)
-  record.usage = isUsage(reported) ? reported : Usage.make(input, tokens.estimateText(model.alias, chars))
+  record.usage = isUsage(reported) ? reported : countOf(request, model, input, chars)
   record.cost = Catalog.cost(model.price, record.usage)
   record.outcome = "ok"
   if (completion.degraded !== undefined) degrade(record, completion.degraded.rung, completion.degraded.reason)
@@ -188,6 +187,10 @@ export const keep = (
   request.hedging.earn(total)
   return withNote(record, completion)
 }
+
+/** Our own count of an answer of `chars` characters, where the provider reports none. */
+const countOf = ({ tokens }: Request, model: Catalog.Model, input: number, chars: number): Usage.Usage =>
+  Usage.make(input, tokens.estimateText(model.alias, chars))
 
 const eventOf = (chunk: ChatChunk): ChunkEvent => ({ _tag: "Chunk", chunk, data: JSON.stringify(chunk) })
 

@@ -77,9 +77,11 @@ export const run = <A>(
 /** The outcome that an error, an interruption or a defect is in the record. */
 export const outcomeOf = (cause: Cause.Cause<unknown>): Outcome => {
   const failure = Cause.findError(cause)
-  // A failure of somebody else's closed the scope of an answer: its reader has left.
-  if (Result.isSuccess(failure)) return isBallastError(failure.success) ? keyOf(failure.success) : "cancelled"
-  return Cause.hasInterrupts(cause) ? "cancelled" : "defect"
+  return Result.isSuccess(failure) && isBallastError(failure.success)
+    ? keyOf(failure.success)
+    : Cause.hasInterrupts(cause)
+      ? "cancelled"
+      : "defect"
 }
 
 /** Close the record. An outcome that the stages already wrote down (a stream that ended or broke) stays. */

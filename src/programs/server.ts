@@ -185,11 +185,30 @@ const drain = (
 
 const lastWordsMs = 500
 
-/** Right after the event loop has taken all connections and requests that are there, so that none of them is reset. */
+/** Most connections that can wait to be taken: Node's default backlog, and some that come meanwhile. */
+const mostTurns = 1_024
+
+/**
+ * Close the port once nobody waits at it: the event loop takes one connection
+ * a turn, and those that still wait when a listener closes are reset.
+ */
 const closeGently = (server: Http.Server): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    setImmediate(() => {
+    let taken = true
+    let turns = 0
+    const onConnection = () => {
+      taken = true
+    }
+    const turn = () => {
+      if (taken && turns++ < mostTurns) {
+        taken = false
+        setImmediate(turn)
+        return
+      }
+      server.off("connection", onConnection)
       server.close(() => resume(Effect.void))
       server.closeIdleConnections()
-    })
+    }
+    server.on("connection", onConnection)
+    setImmediate(turn)
   })

@@ -5,6 +5,7 @@
 import { Clock, Console, Effect, FileSystem, Schema } from "effect"
 import { ConfigError } from "../domain/config-error.ts"
 import { nearest } from "./config/nearest.ts"
+import type { Ending } from "./simulate/ending.ts"
 import * as Picture from "./simulate/picture.ts"
 import { play } from "./simulate/play.ts"
 import type { Played } from "./simulate/play.ts"
@@ -74,8 +75,24 @@ const subtitleOf = ({ durationS, processes }: Scenario.Scenario, visits: number,
   `${processes} process${processes === 1 ? "" : "es"}, ${visits} visits in ${durationS} s of virtual time, ` +
   (seeds === 1 ? "seed 1" : `mean of seeds 1 to ${seeds}`)
 
-/** Progress goes to stderr, and only when a run takes its time. */
+/** Progress goes to stderr, at most so often (ms); whoever is quicker says nothing. */
 const quietMs = 2_000
+
+/** Says where the runs are, when it is time to. A run is one synchronous step, so it cannot be asked from outside. */
+const progress = Effect.fnUntraced(function* (scenario: Scenario.Scenario, runs: number) {
+  const clock = yield* Clock.Clock
+  const console = yield* Console.Console
+  let told = clock.currentTimeMillisUnsafe()
+  return (run: number, policy: string, seed: number) => ({
+    ending: ({ visit }: Ending) => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now - told < quietMs) return
+      told = now
+      const second = Math.floor(visit.atMs / 1_000)
+      console.error(`run ${run} of ${runs} (${policy}, seed ${seed}): second ${second} of ${scenario.durationS}`)
+    }
+  })
+})
 
 const write = Effect.fnUntraced(function* (file: string, text: string) {
   const fs = yield* FileSystem.FileSystem
@@ -94,25 +111,19 @@ export const simulate = Effect.fnUntraced(function* (
   options: SimulateOptions
 ): Effect.fn.Return<void, ConfigError | SimulateError, FileSystem.FileSystem> {
   const { file, json, seeds, svg } = options
-  const clock = yield* Clock.Clock
   const scenario = yield* Scenario.load(file)
   const policies = yield* policiesOf(scenario, options.policy)
+  const watch = yield* progress(scenario, seeds * policies.length)
   const rows: Array<Report.Row> = []
   const tracks: Array<Picture.Track> = []
-  let told = clock.currentTimeMillisUnsafe()
   for (let seed = 1; seed <= seeds; seed++) {
     for (const policy of policies) {
-      const played = play(scenario, policy, seed)
+      const played = play(scenario, policy, seed, watch(rows.length + 1, policy, seed))
       const row = Report.row(played, Tally.make(played.endings, played.calls, scenario.durationS))
       rows.push(row)
       tracks.push(...tracksOf(played))
       if (json) yield* Console.log(JSON.stringify(row))
-      const now = clock.currentTimeMillisUnsafe()
-      if (now - told >= quietMs) {
-        told = now
-        yield* Console.error(`played ${rows.length} of ${seeds * policies.length}: ${policy}, seed ${seed}`)
-      }
-      // A run is one long synchronous step: let signals in between.
+      // Let signals in between two runs.
       yield* Effect.sleep(0)
     }
   }

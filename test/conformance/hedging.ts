@@ -56,10 +56,34 @@ export const suite = (name: string, layer: (policy: HedgePolicy) => Layer.Layer<
         isAbout(hedging.delayMs("a"), 95)
       })
 
+      sync("rather early than late, where slow calls are just as many as the quantile leaves out", (hedging) => {
+        for (const stragglers of [45, 50, 55]) {
+          const key = `${stragglers} of 1000`
+          for (let n = 0; n < 1_000; n++) hedging.observe(key, n < stragglers ? 5_000 : 60 + (n % 50), false, false)
+          assert.isAtMost(hedging.delayMs(key) ?? Infinity, 120, key)
+        }
+      })
+
+      sync(
+        "later where the cost cap does not pay for all that are late: the longest waits are worth it most",
+        (hedging) => {
+          learn(hedging, "a", 10)
+          isAbout(hedging.delayMs("a"), 95)
+          // A second call costs nearly what an answer does: one in fifty calls can have one.
+          for (let n = 0; n < 1_000; n++) {
+            hedging.earn(100)
+            hedging.spend(125)
+          }
+          learn(hedging, "a", 1)
+          isAbout(hedging.delayMs("a"), 98)
+          assert.isAbove(hedging.delayMs("a") ?? 0, 96)
+        }
+      )
+
       sync(
         "at another quantile where the policy says so",
         (hedging) => {
-          learn(hedging)
+          learn(hedging, "a", 20)
           isAbout(hedging.delayMs("a"), 50)
         },
         { quantile: 0.5 }

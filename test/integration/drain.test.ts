@@ -5,7 +5,7 @@
 import { Agent } from "node:http"
 import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import * as ChildServer from "../support/child-server.ts"
 import * as FaultServer from "../support/fault-server.ts"
 import * as Client from "../support/raw-client.ts"
@@ -74,8 +74,13 @@ describe("SIGTERM", { timeout: 30_000 }, () => {
       assert.deepStrictEqual(JSON.parse(ready.text), { status: "draining" })
       // Alive as long as it works: an orchestrator must not kill it for draining.
       assert.strictEqual((yield* Client.send(server.adminUrl, { path: "/livez" })).status, 200)
+      // The port stays open, so that whoever has not noticed yet is told, not reset.
       const late = yield* Client.send(server.url, { body: chat() })
-      assert.strictEqual(late.error, "ECONNREFUSED")
+      assert.strictEqual(late.status, 503, late.error)
+      assert.strictEqual(JSON.parse(late.text).error.code, "shutting_down")
+      assert.strictEqual(late.headers["x-should-retry"], "true")
+      assert.strictEqual(late.headers.connection, "close")
+      assert.strictEqual((yield* Client.send(server.url, { path: "/readyz" })).status, 503)
 
       finish(call)
       const answer = yield* running.end
@@ -145,6 +150,41 @@ describe("SIGTERM", { timeout: 30_000 }, () => {
       yield* running.end
       assert.strictEqual((yield* server.exit).code, 0)
       assert.lengthOf(upstream.calls, 1)
+    })
+  )
+
+  it.live("connections that wait at the port when it closes are answered, not reset", () =>
+    Effect.gen(function* () {
+      const upstream = yield* Upstream.start(begin)
+      const scope = yield* Scope.make()
+      const server = yield* Scope.provide(FaultServer.start(FaultServer.upstreamAt(upstream.origin)), scope)
+      // The kernel takes all of them at once; the server, in the same event loop, none before it is told to stop.
+      const calls = yield* Effect.all(Array.from({ length: 40 }, () => Client.open(server.url, { body: chat() })))
+      yield* Scope.close(scope, Exit.void)
+      for (const call of calls) {
+        const answer = yield* call.end
+        assert.strictEqual(answer.status, 503, answer.error)
+        assert.strictEqual(JSON.parse(answer.text).error.code, "shutting_down")
+      }
+      assert.lengthOf(upstream.calls, 0)
+    })
+  )
+
+  it.live("an answer that is complete is not cut while its client takes it", () =>
+    Effect.gen(function* () {
+      // More than all the kernel's buffers on the way hold.
+      const content = "x".repeat(16_000_000)
+      const { server } = yield* start((call) => Answers.json(call, Answers.completion({ content })), 20_000)
+      const running = yield* Client.open(server.url, { body: chat() })
+      yield* running.head
+      yield* running.reading(false)
+      yield* terminate(server)
+      yield* off(server.adminUrl, "/readyz")
+      yield* running.reading(true)
+      const answer = yield* running.end
+      assert.strictEqual(answer.error, undefined)
+      assert.isAbove(answer.text.length, content.length)
+      assert.strictEqual((yield* server.exit).code, 0)
     })
   )
 

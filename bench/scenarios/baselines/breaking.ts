@@ -3,15 +3,7 @@
  * cockatiel and by opossum. Every call is aborted after `tryMs` without a
  * first token.
  */
-import {
-  circuitBreaker,
-  CircuitState,
-  ConsecutiveBreaker,
-  fallback,
-  handleAll,
-  SamplingBreaker,
-  wrap
-} from "cockatiel"
+import { circuitBreaker, CircuitState, ConsecutiveBreaker, fallback, handleAll, SamplingBreaker, wrap } from "cockatiel"
 import OpossumBreaker from "opossum"
 import type { Visit } from "../../../src/programs/simulate/visit.ts"
 import type { Call, Reply } from "../world/calls.ts"

@@ -33,7 +33,8 @@ export const fifo =
   (call) => {
     const limit = pLimit(options.places)
     return (visit, firstToken) => {
-      if (limit.pendingCount >= (options.maxQueue ?? Infinity)) return Promise.reject(new QueueFull("the queue is full"))
+      if (limit.pendingCount >= (options.maxQueue ?? Infinity))
+        return Promise.reject(new QueueFull("the queue is full"))
       return Deadline.within(visit.patienceMs, (signal) =>
         limit(async () => {
           // Nobody waits any more: a visit that has left gives its turn to the next.

@@ -8,7 +8,7 @@ export const promiseAny =
   async (visit, firstToken) => {
     const runners = [new AbortController(), new AbortController()]
     const { ended, winner } = await Promise.any(
-      runners.map(async (winner) => ({ ...(await call(options.provider, visit, winner.signal)), winner }))
+      runners.map(async (runner) => ({ ...(await call(options.provider, visit, runner.signal)), winner: runner }))
     )
     for (const runner of runners) if (runner !== winner) runner.abort()
     firstToken()

@@ -18,7 +18,7 @@ export const load = async (name: string): Promise<Bench> => {
 
 /** A variant of a benchmark. */
 export const caseOf = (bench: Bench, variant: string): Case => {
-  const found = bench.cases().find((one) => one.variant === variant)
+  const found = bench.cases.find((one) => one.variant === variant)
   if (found === undefined) throw new Error(`${bench.name} has no variant ${variant}`)
   return found
 }

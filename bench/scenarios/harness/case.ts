@@ -92,7 +92,9 @@ export interface Bench {
   readonly title: string
   /** How rates and sizes relate to those of the definition. */
   readonly scale: string
-  readonly cases: () => ReadonlyArray<Case>
+  readonly cases: ReadonlyArray<Case>
+  /** Said before the run, where something is missing. */
+  readonly notice?: string
   /** The first variant as an SVG picture, where there is one. */
   readonly picture?: {
     readonly policies: ReadonlyArray<string>

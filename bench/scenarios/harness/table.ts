@@ -49,7 +49,7 @@ const text = (value: number | undefined): string =>
   value === undefined ? "-" : Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3).replace(/\.?0+$/u, "")
 
 const targetsOf = (bench: Bench, variant: string, policy: string): ReadonlyArray<Target> => {
-  const one = bench.cases().find((each) => each.variant === variant)
+  const one = bench.cases.find((each) => each.variant === variant)
   if (one === undefined) return []
   return Case.isOurs(policy) ? one.targets : (one.expected?.[policy] ?? [])
 }
@@ -113,7 +113,7 @@ const ofGroup = (bench: Bench, group: ReadonlyArray<Result>): ReadonlyArray<stri
 /** The whole table. */
 export const render = (bench: Bench, results: ReadonlyArray<Result>): string => {
   const lines = [`${bench.name} ${bench.title}`, `scale: ${bench.scale}`]
-  for (const one of bench.cases()) {
+  for (const one of bench.cases) {
     const ofCase = groups(results.filter(({ job }) => job.variant === one.variant))
     if (ofCase.length === 0) continue
     const seeds = Math.max(...ofCase.map((group) => group.length))

@@ -135,7 +135,7 @@ export const bench: Bench = {
   name: "S1",
   title: "metastable storm",
   scale: "as defined: 80 requests/s on 100 slots of about 1 s",
-  cases: () => [storm, transient],
+  cases: [storm, transient],
   picture: {
     policies: ["ballast", "p-retry", "p-retry-jitter"],
     draw: ([first, ...others]) =>

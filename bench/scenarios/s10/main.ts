@@ -93,5 +93,5 @@ export const bench: Bench = {
   name: "S10",
   title: "hedging",
   scale: "20 streams/s in 2 processes, as defined",
-  cases: () => [stragglers, slowdown]
+  cases: [stragglers, slowdown]
 }

@@ -7,7 +7,7 @@
  */
 import { fifo } from "../baselines/queueing.ts"
 import { least } from "../harness/case.ts"
-import type { Bench, Case, Run, Target } from "../harness/case.ts"
+import type { Bench, Case, Figures as AllFigures, Run, Target } from "../harness/case.ts"
 import { inOnePiece, provider, shipped } from "../harness/common.ts"
 import * as Figures from "../harness/figures.ts"
 import * as Bars from "./bars.ts"
@@ -19,13 +19,18 @@ const slots = 40
 const processes = 4
 const places = slots / processes
 const deadlineMs = 8_000
+
+const durationS = (quick: boolean) => (quick ? 80 : 140)
+
 /** The first seconds fill the queues and are not looked at. */
 const warmUpS = 20
 
 const policies = { ballast: shipped({ bulkhead: { maxInFlight: places } }) }
 
+const firstComeFirstServed = { "p-limit": fifo({ provider, places }) }
+
 const baselines = {
-  "p-limit": fifo({ provider, places }),
+  ...firstComeFirstServed,
   // As long a queue as Ballast's.
   "p-limit-bounded": fifo({ provider, places, maxQueue: 64 })
 }
@@ -39,32 +44,28 @@ const targets: ReadonlyArray<Target> = [
 /** What all variants have in common. */
 const base = { processes, providers: { [provider]: { ...inOnePiece, concurrency: slots } }, policies }
 
-/** What is looked at, and what the provider could do meanwhile. */
-const measured = (run: Run) => {
-  const when = Figures.span(warmUpS, run.scenario.durationS)
-  const sent = Figures.sentIn(run, when)
-  const capacityMs = slots * (when.toMs - when.fromMs)
-  return { sent, capacityMs, shares: Shares.of(sent, capacityMs) }
-}
+/** Fair shares are worked out for so long at a time: as long as a window of the recordings is played. */
+const windowMs = 20_000
 
-const figures =
-  (whaleOf: (seed: number) => string): Case["figures"] =>
-  (run) => {
-    const { capacityMs, sent, shares } = measured(run)
-    return {
-      success_ratio: Figures.goodShare(sent),
-      late_ratio: Figures.lateRatio(sent),
-      ...Figures.rejectP99(sent),
-      ...Shares.figures(shares, whaleOf(run.seed), capacityMs)
-    }
+const windowsOf = (run: Run) =>
+  Shares.windows(run.endings, Figures.span(warmUpS, run.scenario.durationS), windowMs, slots)
+
+const figures = (run: Run, whaleName: string): AllFigures => {
+  const sent = Figures.sentIn(run, Figures.span(warmUpS, run.scenario.durationS))
+  return {
+    success_ratio: Figures.goodShare(sent),
+    late_ratio: Figures.lateRatio(sent),
+    ...Figures.rejectP99(sent),
+    ...Shares.figures(windowsOf(run), whaleName, slots * windowMs)
   }
+}
 
 const whale: Case = {
   variant: "whale",
   about: "one tenant at 3 times the capacity, 19 at 2 % of it each",
   scenario: ({ quick }) => ({
     name: "S4 whale",
-    durationS: warmUpS + (quick ? 60 : 120),
+    durationS: durationS(quick),
     ...base,
     traffic: {
       outputTokens: { kind: "exponential", mean: 80, min: 1, max: 400 },
@@ -79,46 +80,39 @@ const whale: Case = {
     }
   }),
   baselines,
-  figures: figures(() => "whale"),
+  figures: (run) => figures(run, "whale"),
   targets
 }
 
-/** Six windows of ten minutes, an hour, in two minutes. */
+/** Seven windows of ten minutes, 20 s each; the first fills the queues. */
 const replayed = (recording: Trace.Recording, seed: number, quick: boolean) =>
   Replay.tenants(recording, {
     seed,
     slots,
-    windows: 6,
-    windowS: (warmUpS + (quick ? 60 : 120)) / 6,
-    fromS: 0,
+    windows: quick ? 4 : 7,
+    durationS: durationS(quick),
     meanServiceMs: 1_000,
     maxServiceMs: 4_000,
-    maxWhalePerS: 200
+    maxWhalePerS: 150
   })
 
 const recorded = (recording: Trace.Recording): Case => ({
   variant: `servegen-${recording.model}`,
-  about: "an hour of a recorded service: its tenants at two thirds of the capacity, its whale at three times it",
+  about: "70 minutes of a recorded service: its whale at up to 3 times the capacity, all others at two thirds of it",
   scenario: ({ quick, seed }) => ({
     name: `S4 ${recording.model}`,
-    durationS: warmUpS + (quick ? 60 : 120),
+    durationS: durationS(quick),
     ...base,
     traffic: { patienceMs: deadlineMs, tenants: replayed(recording, seed, quick).tenants }
   }),
-  baselines,
-  figures: figures((seed) => replayed(recording, seed, false).whale),
+  baselines: firstComeFirstServed,
+  figures: (run) => figures(run, replayed(recording, run.seed, run.scenario.durationS < durationS(false)).whale),
   targets
 })
 
-/** The recordings that are there; says so where none is. */
-const recordings = (): ReadonlyArray<Case> => {
-  const found = Trace.find()
-  if (found !== undefined && found.recordings.length > 0) return found.recordings.map(recorded)
-  process.stderr.write(
-    "S4: no recorded tenants: set BALLAST_DATA to a folder with traces/*/servegen_*_tenant_rates.csv. Only the made-up whale is played.\n"
-  )
-  return []
-}
+const found = Trace.find()
+
+const cases = [whale, ...(found?.recordings ?? []).map(recorded)]
 
 /** The whale first, then the small ones by their numbers. */
 const orderOf = ({ tenant }: Shares.Share): number => (tenant === "whale" ? 0 : Number(tenant.slice("small-".length)))
@@ -128,7 +122,13 @@ export const bench: Bench = {
   name: "S4",
   title: "whale",
   scale: "40 slots of about 1 s in 4 processes: 120 requests/s of the whale, 0.8 of each small tenant",
-  cases: () => [whale, ...recordings()],
+  cases,
+  ...(cases.length > 1
+    ? {}
+    : {
+        notice:
+          "No recorded tenants here: BALLAST_DATA names a folder with traces/*/servegen_*_tenant_rates.csv. Only the made-up whale is played."
+      }),
   picture: {
     policies: ["ballast", "p-limit-bounded", "p-limit"],
     draw: (runs) =>
@@ -138,7 +138,7 @@ export const bench: Bench = {
         "whale",
         runs.map((run) => ({
           policy: run.policy,
-          shares: measured(run).shares.toSorted((a, b) => orderOf(a) - orderOf(b))
+          shares: Shares.total(windowsOf(run)).toSorted((a, b) => orderOf(a) - orderOf(b))
         }))
       )
   }

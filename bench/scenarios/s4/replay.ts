@@ -18,11 +18,9 @@ export interface Options {
   readonly seed: number
   /** Places of the provider. */
   readonly slots: number
-  /** Windows that are played, and for how long each. */
+  /** Windows that are played, and for how long all of them together. */
   readonly windows: number
-  readonly windowS: number
-  /** Nothing is offered before this; then the windows follow. */
-  readonly fromS: number
+  readonly durationS: number
   /** Mean service time of the tenants that are not the whale, in ms. */
   readonly meanServiceMs: number
   /** Longer requests are cut to this. */
@@ -34,6 +32,9 @@ export interface Options {
 /** Times the capacity: what the whale asks for, and what all others together ask for. */
 const whaleLoad = 3
 const othersLoad = 1 / 1.5
+
+/** A whale that falls silent for seconds leaves the capacity to nobody: its bursts are cut at this. */
+const mostWhaleCv = 3
 
 /** Recorded length of a window, in s. */
 const recordedS = 600
@@ -63,8 +64,7 @@ const normalQuantile = (q: number): number => {
   const p = Math.min(q, 1 - q)
   const t = Math.sqrt(-2 * Math.log(p))
   const z =
-    t -
-    (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t)
+    t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t)
   return q < 0.5 ? -z : z
 }
 
@@ -76,13 +76,18 @@ const pick = (recording: Recording, count: number, seed: number): ReadonlyArray<
   return windows.slice(first, first + count)
 }
 
+/** Mean work of a tenant's request: its tokens, of prompt and answer. */
+const tokensOf = (recording: Recording, tenant: string): number => {
+  const { input, output } = recording.sizeOf(tenant)
+  return meanOf(input) + meanOf(output)
+}
+
 /** Work (tokens) a second of each tenant over some windows. */
 const workOf = (recording: Recording, windows: ReadonlyArray<Window>): ReadonlyMap<string, number> => {
   const work = new Map<string, number>()
   for (const { arrivals } of windows) {
     for (const { ratePerS, tenant } of arrivals) {
-      const { input, output } = recording.sizeOf(tenant)
-      work.set(tenant, (work.get(tenant) ?? 0) + (ratePerS * (meanOf(input) + meanOf(output))) / windows.length)
+      work.set(tenant, (work.get(tenant) ?? 0) + (ratePerS * tokensOf(recording, tenant)) / windows.length)
     }
   }
   return work
@@ -91,19 +96,18 @@ const workOf = (recording: Recording, windows: ReadonlyArray<Window>): ReadonlyM
 const nameOf = (tenant: string) => `t-${tenant.replace(/[^A-Za-z0-9._-]/gu, "-")}`
 
 /** The tenants of a scenario. The provider takes as long for a token of a prompt as for one of an answer. */
-export const tenants = (recording: Recording, options: Options): { readonly whale: string; readonly tenants: Tenants } => {
+export const tenants = (
+  recording: Recording,
+  options: Options
+): { readonly whale: string; readonly tenants: Tenants } => {
   const windows = pick(recording, options.windows, options.seed)
-  const work = workOf(recording, windows)
-  const [whale = ""] = [...work].toSorted(([, a], [, b]) => b - a)[0] ?? []
+  const windowS = options.durationS / windows.length
+  const [whale = ""] = [...workOf(recording, windows)].toSorted(([, a], [, b]) => b - a)[0] ?? []
   const others = windows.flatMap(({ arrivals }) => arrivals.filter(({ tenant }) => tenant !== whale))
   // ms for a token, so that a request of the others takes `meanServiceMs` in the mean.
   const requests = others.reduce((sum, { ratePerS }) => sum + ratePerS, 0)
-  const tokens = others.reduce(
-    (sum, { ratePerS, tenant }) =>
-      sum + ratePerS * (meanOf(recording.sizeOf(tenant).input) + meanOf(recording.sizeOf(tenant).output)),
-    0
-  )
-  const perTokenMs = tokens === 0 ? 1 : (options.meanServiceMs * requests) / tokens
+  const work = others.reduce((sum, { ratePerS, tenant }) => sum + ratePerS * tokensOf(recording, tenant), 0)
+  const perTokenMs = work === 0 ? 1 : (options.meanServiceMs * requests) / work
   // Half of the longest service for the prompt, half for the answer.
   const mostTokens = Math.max(1, Math.floor(options.maxServiceMs / 2 / perTokenMs))
   const serviceOf = (tenant: string) => {
@@ -122,18 +126,23 @@ export const tenants = (recording: Recording, options: Options): { readonly whal
   const list = windows.flatMap(({ arrivals }, index) =>
     arrivals.map(({ cv, ratePerS, tenant }): Tenant => {
       const factor = tenant === whale ? whaleScale : othersScale
-      const kept = Math.min(1, (factor * options.windowS) / recordedS)
+      const kept = Math.min(1, (factor * windowS) / recordedS)
       const { input, output } = recording.sizeOf(tenant)
       const size = (tokens: Tokens) => {
         const { max, ...rest } = lognormal(tokens)
-        return { kind: "lognormal", ...rest, min: Math.min(rest.min, mostTokens), max: Math.min(max, mostTokens) } as const
+        return {
+          kind: "lognormal",
+          ...rest,
+          min: Math.min(rest.min, mostTokens),
+          max: Math.min(max, mostTokens)
+        } as const
       }
       return {
         name: nameOf(tenant),
         ratePerS: ratePerS * factor,
-        cv: Math.sqrt(kept * cv * cv + 1 - kept),
-        fromS: options.fromS + index * options.windowS,
-        toS: options.fromS + (index + 1) * options.windowS,
+        cv: Math.min(Math.sqrt(kept * cv * cv + 1 - kept), tenant === whale ? mostWhaleCv : Infinity),
+        fromS: index * windowS,
+        toS: (index + 1) * windowS,
         inputTokens: size(input),
         outputTokens: size(output),
         // Of one length for each tenant: what its prompts take in the mean.

@@ -2,10 +2,14 @@
  * Who got how much. Work is the provider's time (what a request takes on an
  * idle provider), so that one long answer counts as much as ten short ones;
  * success is counted in requests.
+ *
+ * Fair shares are worked out for windows of time and added up: rates change,
+ * and capacity that nobody asked for in one minute is no use in the next.
  */
 import { isGood } from "../../../src/programs/simulate/ending.ts"
 import type { Ending } from "../../../src/programs/simulate/ending.ts"
 import { jain, maxMin } from "../../../src/programs/simulate/figures.ts"
+import type { Span } from "../harness/figures.ts"
 
 /** One tenant's part. Work in ms of the provider's time. */
 export interface Share {
@@ -18,11 +22,9 @@ export interface Share {
   readonly fair: number
 }
 
-/** A tenant that asks for less than an equal division would give it has all it asks for as its fair share. */
-const isSmall = ({ asked, fair }: Share) => asked <= fair + 1e-6
+type Window = ReadonlyArray<Share>
 
-/** The parts of all tenants, for a provider that can do `capacityMs` of work. */
-export const of = (endings: ReadonlyArray<Ending>, capacityMs: number): ReadonlyArray<Share> => {
+const windowOf = (endings: ReadonlyArray<Ending>, capacityMs: number): Window => {
   const byTenant = new Map<string, { requests: number; good: number; asked: number; got: number }>()
   for (const ending of endings) {
     const { caller, serviceMs } = ending.visit
@@ -42,19 +44,70 @@ export const of = (endings: ReadonlyArray<Ending>, capacityMs: number): Readonly
   return entries.map(([tenant, sums], index) => ({ tenant, ...sums, fair: fair[index] ?? 0 }))
 }
 
-/** The figures. The whale's leftover is the capacity without what all others got. */
-export const figures = (shares: ReadonlyArray<Share>, whale: string, capacityMs: number) => {
-  const small = shares.filter(isSmall)
-  const sum = (of: ReadonlyArray<Share>, field: "requests" | "good" | "got") =>
-    of.reduce((total, share) => total + share[field], 0)
-  const big = shares.find(({ tenant }) => tenant === whale)
-  const others = shares.filter(({ tenant }) => tenant !== whale)
-  const left = Math.min(big?.asked ?? 0, capacityMs - sum(others, "got"))
+/** The parts of all tenants in each window of `windowMs` of a span, for a provider of so many slots. */
+export const windows = (
+  endings: ReadonlyArray<Ending>,
+  { fromMs, toMs }: Span,
+  windowMs: number,
+  slots: number
+): ReadonlyArray<Window> => {
+  const count = Math.max(1, Math.round((toMs - fromMs) / windowMs))
+  const width = (toMs - fromMs) / count
+  const inWindow: ReadonlyArray<Array<Ending>> = Array.from({ length: count }, () => [])
+  for (const ending of endings) inWindow[Math.floor((ending.visit.atMs - fromMs) / width)]?.push(ending)
+  return inWindow.map((some) => windowOf(some, slots * width))
+}
+
+/** The parts of all tenants over all windows. */
+export const total = (all: ReadonlyArray<Window>): ReadonlyArray<Share> => {
+  const byTenant = new Map<string, Share>()
+  for (const share of all.flat()) {
+    const sum = byTenant.get(share.tenant) ?? { tenant: share.tenant, requests: 0, good: 0, asked: 0, got: 0, fair: 0 }
+    byTenant.set(share.tenant, {
+      tenant: share.tenant,
+      requests: sum.requests + share.requests,
+      good: sum.good + share.good,
+      asked: sum.asked + share.asked,
+      got: sum.got + share.got,
+      fair: sum.fair + share.fair
+    })
+  }
+  return [...byTenant.values()]
+}
+
+/** A tenant is small while its fair share is all that it asks for. */
+const isSmall = ({ asked, fair }: Share) => asked <= fair + 1e-6
+
+const sum = (shares: ReadonlyArray<Share>, field: "requests" | "good" | "got") =>
+  shares.reduce((so, share) => so + share[field], 0)
+
+/** What was left for the whale in a window: the capacity without what all others got, or less where it asked for less. */
+const leftFor = (whale: string, window: Window, capacityMs: number): number => {
+  const asked = window.find(({ tenant }) => tenant === whale)?.asked ?? 0
+  return Math.max(
+    0,
+    Math.min(
+      asked,
+      capacityMs -
+        sum(
+          window.filter(({ tenant }) => tenant !== whale),
+          "got"
+        )
+    )
+  )
+}
+
+/** The figures. `capacityMs` is the work that one window has room for. */
+export const figures = (all: ReadonlyArray<Window>, whale: string, capacityMs: number) => {
+  const shares = total(all)
+  const small = all.flatMap((window) => window.filter((share) => share.tenant !== whale && isSmall(share)))
+  const left = all.reduce((so, window) => so + leftFor(whale, window, capacityMs), 0)
+  const got = shares.find(({ tenant }) => tenant === whale)?.got ?? 0
   return {
-    small_tenant_success: sum(small, "requests") === 0 ? 1 : sum(small, "good") / sum(small, "requests"),
-    jain: jain(shares.map(({ fair, got }) => (fair > 0 ? got / fair : 1))),
-    whale_leftover: left <= 0 ? 1 : (big?.got ?? 0) / left,
-    small_tenants: small.length,
+    small_tenant_success: small.length === 0 ? 1 : sum(small, "good") / sum(small, "requests"),
+    jain: jain(shares.map(({ fair, got: had }) => (fair > 0 ? had / fair : 1))),
+    whale_leftover: left <= 0 ? 1 : got / left,
+    small_requests: sum(small, "requests"),
     tenants: shares.length
   }
 }

@@ -108,7 +108,11 @@ const sizesOf = (file: string | undefined): Recording["sizeOf"] => {
     }
   }
   const of = (side: "input" | "output", otherwise: number): Tokens => {
-    const at = (name: keyof Tokens) => median([...sizes.values()].map((size) => size[side][name]), otherwise)
+    const at = (name: keyof Tokens) =>
+      median(
+        [...sizes.values()].map((size) => size[side][name]),
+        otherwise
+      )
     return { p5: at("p5"), p50: at("p50"), p90: at("p90"), p99: at("p99") }
   }
   const usual = { input: of("input", 500), output: of("output", 100) }

@@ -27,8 +27,7 @@ const livesOf = (run: Run, provider: string): ReadonlyArray<Life> =>
     calls: run.calls.filter((one) => one.process === process && one.provider === provider).map(({ atMs }) => atMs)
   }))
 
-const stateAt = ({ transitions }: Life, atMs: number) =>
-  transitions.findLast((one) => one.atMs <= atMs)?.to ?? "closed"
+const stateAt = ({ transitions }: Life, atMs: number) => transitions.findLast((one) => one.atMs <= atMs)?.to ?? "closed"
 
 const count = (times: ReadonlyArray<number>, fromMs: number, toMs: number) =>
   times.filter((at) => fromMs <= at && at < toMs).length
@@ -60,7 +59,8 @@ const passage = (life: Life, down: Span): Passage => {
   const halfOpenBefore = stateAt(life, down.fromMs - 1) === "half-open" ? 1 : 0
   return {
     // A time too short to be seen is none to be judged by.
-    detection: closedBefore && (openedAt !== undefined || ms > seenWithin.ms) ? { calls: tripCalls, ms, seen } : undefined,
+    detection:
+      closedBefore && (openedAt !== undefined || ms > seenWithin.ms) ? { calls: tripCalls, ms, seen } : undefined,
     deadCalls: count(calls, down.fromMs, down.toMs),
     allowed: Math.min(tripCalls, most) + probesAllowed * (openings + halfOpenBefore)
   }

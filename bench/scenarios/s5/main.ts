@@ -130,7 +130,7 @@ export const bench: Bench = {
   name: "S5",
   title: "outage",
   scale: "40 requests/s in 2 processes; 8 requests/s for the hour",
-  cases: () => [
+  cases: [
     outage("outage-60s", "the first provider answers 503 for a minute", 40, 60),
     outage("outage-60min", "the first provider answers 503 for an hour", 8, 3_600),
     brownout,

@@ -6,12 +6,18 @@
 import * as http from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Client from "./client.ts"
-import type { Ask, Seen } from "./client.ts"
+import type { Ask, Ending, Seen } from "./client.ts"
+import { sharedMs } from "./clock.ts"
 import type { Server } from "./lab.ts"
 
-/** How one request went: its last try, and what came before it. */
+/** How one request went. */
 export interface Sent {
-  readonly last: Seen
+  readonly id: string
+  /** Of its last try; `unsent` too where no server was ready in time. */
+  readonly ending: Ending
+  readonly code: string | undefined
+  /** From the last try to its first byte. */
+  readonly firstMs: number | undefined
   /** Tries that met no listener. */
   readonly unsent: number
   /** Tries that were refused by a server on its way down. */
@@ -36,7 +42,7 @@ interface Member {
 }
 
 const pollMs = 100
-const mostTries = 20
+const tryForMs = 15_000
 const pauseMs = 100
 
 const isReady = (url: string): Promise<boolean> =>
@@ -72,7 +78,8 @@ export const make = (): Balancer => {
     let refused = 0
     let last: Seen | undefined
     let failed: Server | undefined
-    for (let tries = 0; tries < mostTries; tries++) {
+    const endsAt = sharedMs() + tryForMs
+    while (sharedMs() < endsAt) {
       const member = next(failed)
       if (member === undefined) {
         await sleep(pauseMs)
@@ -83,12 +90,18 @@ export const make = (): Balancer => {
       else if (last.ending === "told" && last.status === 503 && last.code === "shutting_down" && last.mayRetry)
         refused++
       else break
-      failed = member.server
       // With nobody else to ask, not at once.
-      if (members.size === 1) await sleep(pauseMs)
+      if (failed !== undefined) await sleep(pauseMs)
+      failed = member.server
     }
-    if (last === undefined) throw new Error("no server was ready in time")
-    return { last, unsent, refused }
+    return {
+      id: ask.script.id,
+      ending: last?.ending ?? "unsent",
+      code: last?.code ?? "no server was ready",
+      firstMs: last?.firstAt === undefined ? undefined : last.firstAt - last.sentAt,
+      unsent,
+      refused
+    }
   }
 
   return {

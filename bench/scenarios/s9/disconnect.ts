@@ -11,7 +11,7 @@ import { atRest, model, poll, startServer } from "./lab.ts"
 import type { Policy, Upstream } from "./lab.ts"
 import type { Row } from "./row.ts"
 import type { CallRecord, Script } from "./script.ts"
-import { overlaps } from "./stalls.ts"
+import { readLate, starved } from "./stalls.ts"
 
 export interface Sizes {
   readonly calls: number
@@ -21,8 +21,10 @@ export interface Sizes {
   readonly staying: number
 }
 
-export const full: Sizes = { calls: 300, overMs: 3_500, staying: 30 }
-export const quick: Sizes = { calls: 60, overMs: 1_000, staying: 10 }
+export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
+  full: { calls: 300, overMs: 2_000, staying: 30 },
+  quick: { calls: 80, overMs: 800, staying: 10 }
+}
 
 const maxInFlight = 192
 
@@ -35,22 +37,22 @@ interface Plan {
   readonly reset: boolean
 }
 
-const planOf = (seed: number, sizes: Sizes): ReadonlyArray<Plan> => {
+const planOf = (seed: number, size: Sizes): ReadonlyArray<Plan> => {
   const { between, unit, whole } = draw(seed, "disconnect")
-  return Array.from({ length: sizes.calls }, (_, index) => {
+  return Array.from({ length: size.calls }, (_, index) => {
     const stream = unit() < 0.75
     const script: Script = {
       id: `d${index}`,
       headMs: between(0, 300),
       firstMs: between(0, 300),
-      gapMs: whole(15, 40),
-      chunks: whole(20, 60),
+      gapMs: whole(15, 35),
+      chunks: whole(10, 45),
       chars: whole(4, 60)
     }
     const lengthMs = script.headMs + script.firstMs + (stream ? script.gapMs * script.chunks : 0)
-    const leaves = index >= sizes.staying
+    const leaves = index >= size.staying
     return {
-      atMs: between(0, sizes.overMs),
+      atMs: between(0, size.overMs),
       stream,
       script,
       leaveAfterMs: leaves ? between(0, lengthMs) : undefined,
@@ -79,20 +81,20 @@ const outlived = (left: ReadonlyArray<Left>, calls: ReadonlyMap<string, Readonly
 
 /** Fill every place at once, and count how many calls the upstream then has: a place that was lost would be missed. */
 const burst = async (url: string, upstream: Upstream): Promise<number> => {
-  const script = { headMs: 800, firstMs: 1, gapMs: 1, chunks: 1, chars: 4 }
+  const script = { headMs: 600, firstMs: 1, gapMs: 1, chunks: 1, chars: 4 }
   const calls = Array.from({ length: maxInFlight }, (_, index) =>
     Client.call({ url, model, stream: false, script: { ...script, id: `b${index}` } })
   )
   const most = await poll(
     () => upstream.open(),
     (open) => open === maxInFlight,
-    700
+    500
   )
   const all = await Promise.all(calls.map((call) => call.over))
   return Math.min(most, all.filter(({ ending }) => ending === "complete").length)
 }
 
-export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: Upstream): Promise<Row> => {
+export const run = async (policy: Policy, seed: number, size: Sizes, upstream: Upstream): Promise<Row> => {
   const server = await startServer(policy, upstream.url, { maxInFlight })
   try {
     // One call of each kind first: the server's first ones load code.
@@ -102,8 +104,9 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
     }
     await upstream.clear()
     await upstream.loop()
+    await server.loop()
 
-    const plans = planOf(seed, sizes)
+    const plans = planOf(seed, size)
     const left: Array<Left> = []
     const seen = await Promise.all(
       plans.map(async ({ atMs, leaveAfterMs, reset, script, stream }) => {
@@ -120,8 +123,11 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
     const rest = await atRest(server, upstream, sharedMs(), 8_000)
     const calls = await upstream.calls()
     const loop = await upstream.loop()
+    const serverLoop = await server.loop()
     const all = outlived(left, calls)
-    const clear = all.filter((each) => !overlaps(loop.stalls, each.fromMs, each.toMs))
+    const clear = all.filter(
+      ({ fromMs, toMs }) => !readLate(loop.stalls, fromMs, toMs) && !starved(serverLoop.stalls, fromMs, toMs)
+    )
     const stayed = seen.filter((_, index) => plans[index]?.leaveAfterMs === undefined)
     const after = all.reduce((sum, { chunks }) => sum + chunks, 0)
     const billed = [...calls.values()]
@@ -138,7 +144,7 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
       abort_p50_ms: quantile(took(clear), 0.5),
       abort_max_ms: Math.max(...took(clear)),
       abort_raw_p99_ms: quantile(took(all), 0.99),
-      samples: all.length,
+      samples: clear.length,
       samples_excluded: all.length - clear.length,
       before_first_token: all.filter(({ firstSeen }) => !firstSeen).length,
       never_called: left.filter(({ id }) => !calls.has(id)).length,
@@ -153,6 +159,8 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
       upstream_open_after: rest.upstreamOpen,
       at_rest_ms: rest.tookMs,
       places_back_ratio: burstInFlight === null ? null : burstInFlight / maxInFlight,
+      server_loop_p99_ms: serverLoop.delayP99Ms,
+      server_loop_max_ms: serverLoop.delayMaxMs,
       upstream_loop_p99_ms: loop.delayP99Ms,
       upstream_loop_max_ms: loop.delayMaxMs
     }

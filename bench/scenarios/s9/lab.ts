@@ -34,6 +34,8 @@ export interface Server {
   readonly url: string
   readonly adminUrl: string
   readonly process: Process
+  /** The delay of its event loop since the last report. */
+  readonly loop: () => Promise<LoopReport>
 }
 
 /** Sizes of the configuration that differ between variants. */
@@ -100,7 +102,7 @@ export const startServer = async (policy: Policy, upstreamUrl: string, setup: Se
     const env = { GLUE_TIMEOUT_MS: String(setup.glueTimeoutMs ?? 30_000) }
     const child = Processes.start({ name: policy, args: [file("glue.ts"), upstreamUrl], env, inside: true })
     const [, url = ""] = await child.printed(/glue listens on (\S+)/)
-    return { policy, url, adminUrl: url, process: child }
+    return { policy, url, adminUrl: url, process: child, loop: () => child.ask<LoopReport>("loop") }
   }
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "ballast-s9-"))
   const config = path.join(directory, "ballast.config.json")
@@ -108,7 +110,7 @@ export const startServer = async (policy: Policy, upstreamUrl: string, setup: Se
   const child = Processes.start({ name: policy, args: [cli, "serve", "--config", config], inside: true })
   try {
     const [, url = "", adminUrl = ""] = await child.printed(/listens on (\S+)[^]*?admin\s+(\S+)\/metrics/)
-    return { policy, url, adminUrl, process: child }
+    return { policy, url, adminUrl, process: child, loop: () => child.ask<LoopReport>("loop") }
   } finally {
     fs.rmSync(directory, { recursive: true, force: true })
   }

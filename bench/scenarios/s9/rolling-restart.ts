@@ -22,8 +22,10 @@ export interface Sizes {
   readonly longestMs: number
 }
 
-export const full: Sizes = { perSecond: 60, aroundMs: 600, longestMs: 1_500 }
-export const quick: Sizes = { perSecond: 40, aroundMs: 400, longestMs: 800 }
+export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
+  full: { perSecond: 80, aroundMs: 400, longestMs: 1_200 },
+  quick: { perSecond: 40, aroundMs: 400, longestMs: 800 }
+}
 
 const setup = { server: { drainMs: 8_000 }, maxInFlight: 512 }
 
@@ -39,7 +41,7 @@ const replace = async (policy: Policy, upstream: Upstream, balancer: Balancer.Ba
   return { successor, code, tookMs }
 }
 
-export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: Upstream): Promise<Row> => {
+export const run = async (policy: Policy, seed: number, size: Sizes, upstream: Upstream): Promise<Row> => {
   const { between, unit, whole } = draw(seed, "rolling-restart")
   const balancer = Balancer.make()
   const servers: Array<Server> = []
@@ -49,8 +51,7 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
     return server
   }
   try {
-    const first = await started()
-    const second = await started()
+    const [first, second] = await Promise.all([started(), started()])
     balancer.add(first)
     balancer.add(second)
     await upstream.clear()
@@ -61,7 +62,7 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
       let dueAt = sharedMs()
       while (state.on) {
         // Open loop: the next request comes when it is due, whatever became of those before.
-        dueAt += -Math.log(1 - unit()) * (1_000 / sizes.perSecond)
+        dueAt += -Math.log(1 - unit()) * (1_000 / size.perSecond)
         await sleep(Math.max(0, dueAt - sharedMs()))
         const stream = unit() < 0.75
         const gapMs = whole(15, 35)
@@ -70,46 +71,47 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
           headMs: between(0, 100),
           firstMs: between(0, 100),
           gapMs,
-          chunks: Math.max(1, Math.floor(between(200, sizes.longestMs - 200) / gapMs)),
+          chunks: Math.max(1, Math.floor(between(200, size.longestMs - 200) / gapMs)),
           chars: whole(4, 60)
         }
         sent.push(balancer.send({ model, stream, script }, unit() < 0.5))
       }
     }
     const loading = load()
-    await sleep(sizes.aroundMs + between(0, 300))
+    await sleep(size.aroundMs + between(0, 300))
     const one = await replace(policy, upstream, balancer, first)
     servers.push(one.successor)
     await sleep(between(100, 300))
     const two = await replace(policy, upstream, balancer, second)
     servers.push(two.successor)
-    await sleep(sizes.aroundMs)
+    await sleep(size.aroundMs)
     state.on = false
     await loading
     const all = await Promise.all(sent)
     const calls = await upstream.calls()
 
-    const count = (is: (each: Sent) => boolean): number => all.filter(is).length
     const sum = (of: (each: Sent) => number): number => all.reduce((total, each) => total + of(each), 0)
-    const hasBegun = ({ last }: Sent): boolean => last.firstAt !== undefined || calls.has(last.id)
-    const failed = ({ last }: Sent): boolean => last.ending !== "complete" && last.code !== "shutting_down"
-    const failures = [...new Set(all.filter(failed).map(({ last }) => `${last.ending} ${last.code ?? ""}`))]
-    const firstTokens = all.flatMap(({ last }) => (last.firstAt === undefined ? [] : [last.firstAt - last.sentAt]))
+    const hasBegun = ({ firstMs, id }: Sent): boolean => firstMs !== undefined || calls.has(id)
+    const failed = all.filter(({ code, ending }) => ending !== "complete" && code !== "shutting_down")
+    const failures = [...new Set(failed.map(({ code, ending }) => `${ending} ${code ?? ""}`))]
     return {
       scenario: "S9",
       variant: "rolling-restart",
       policy,
       seed,
-      dropped_in_grace: count((each) => failed(each) && hasBegun(each)),
-      lost_silently: count((each) => failed(each) && !hasBegun(each)),
-      success_ratio: count(({ last }) => last.ending === "complete") / all.length,
+      dropped_in_grace: failed.filter(hasBegun).length,
+      lost_silently: failed.filter((each) => each.ending === "lost" && !hasBegun(each)).length,
+      success_ratio: all.filter(({ ending }) => ending === "complete").length / all.length,
       requests: all.length,
       refused_typed: sum((each) => each.refused),
       refused_connections: sum((each) => each.unsent),
       attempts_per_request: [...calls.values()].flat().length / all.length,
       clean_exits: [one, two].filter(({ code }) => code === 0).length,
       drain_max_ms: Math.max(one.tookMs, two.tookMs),
-      ttft_p99_ms: quantile(firstTokens, 0.99),
+      ttft_p99_ms: quantile(
+        all.flatMap(({ firstMs }) => (firstMs === undefined ? [] : [firstMs])),
+        0.99
+      ),
       failures: failures.join(", ")
     }
   } finally {

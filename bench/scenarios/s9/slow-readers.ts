@@ -14,9 +14,8 @@ import type { Memory } from "./inside.ts"
 import { atRest, besideModel, model, poll, startServer } from "./lab.ts"
 import type { Policy, Server, Upstream } from "./lab.ts"
 import type { Row } from "./row.ts"
-import type { Script } from "./script.ts"
-import { overlaps } from "./stalls.ts"
-import type { Watch } from "./stalls.ts"
+import type { CallRecord, Script } from "./script.ts"
+import { readLate, starved, watch } from "./stalls.ts"
 
 export interface Sizes {
   /** Streams whose clients stop reading. */
@@ -29,18 +28,20 @@ export interface Sizes {
   readonly healthy: number
 }
 
-export const full: Sizes = { stuck: 40, slow: 4, whole: 3, healthy: 20 }
-export const quick: Sizes = { stuck: 20, slow: 2, whole: 2, healthy: 10 }
+export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
+  full: { stuck: 32, slow: 4, whole: 3, healthy: 20 },
+  quick: { stuck: 20, slow: 2, whole: 2, healthy: 10 }
+}
 
 /** `server.maxBufferedBytes`: the shipped default, written down because the target is made of it. */
 export const maxBufferedBytes = 262_144
 
-const slowClientMs = 2_000
+const slowClientMs = 1_500
 
 /** More than all the kernel's buffers between two processes of this machine take for one stream. */
-const streamBytes: { readonly [P in Policy]: number } = { ballast: 1e9, "promise-race": 24e6 }
+const streamBytes: { readonly [P in Policy]: number } = { ballast: 1e9, "promise-race": 12e6 }
 const wholeBytes = 12_000_000
-const healthyMs = 6_500
+const healthyMs = 4_500
 
 const floodOf = (id: string, bytes: number, { whole }: Draw): Script => {
   const chars = whole(1_000, 8_000)
@@ -66,22 +67,21 @@ const readSlowly = (ask: Client.Ask, bytesPerSecond: number): Client.Call => {
   return call
 }
 
-/** Stop reading once so many bytes are here. */
+/** Stop reading once so many bytes are here; whoever resumes the call reads the rest. */
 const stopReading = (ask: Client.Ask, afterBytes: number): Client.Call => {
-  let got = 0
+  let left = afterBytes
   const call = Client.call({
     ...ask,
     onData: (bytes) => {
-      got += bytes
-      if (got >= afterBytes) call.pause()
+      if (left > 0 && (left -= bytes) <= 0) call.pause()
     }
   })
   return call
 }
 
 /** All streams read as fast as they come, so that the server has its code and its heap before it is measured. */
-const warm = async ({ url }: Server, sizes: Sizes, upstream: Upstream, draws: Draw): Promise<void> => {
-  const scripts = Array.from({ length: sizes.stuck }, (_, index) => floodOf(`w${index}`, 1e6, draws))
+const warm = async ({ url }: Server, size: Sizes, upstream: Upstream, draws: Draw): Promise<void> => {
+  const scripts = Array.from({ length: size.stuck }, (_, index) => floodOf(`w${index}`, 1e6, draws))
   await Promise.all(scripts.map((script) => Client.call({ url, model, stream: true, blind: true, script }).over))
   await upstream.clear()
 }
@@ -97,10 +97,9 @@ const gapsOf = (arrivals: ReadonlyArray<number>): ReadonlyArray<Gap> =>
 export const run = async (
   policy: Policy,
   seed: number,
-  sizes: Sizes,
+  size: Sizes,
   upstream: Upstream,
-  beside: Upstream,
-  own: Watch
+  beside: Upstream
 ): Promise<Row> => {
   const draws = draw(seed, "slow-readers")
   const server = await startServer(policy, upstream.url, {
@@ -111,14 +110,15 @@ export const run = async (
   })
   const { url } = server
   try {
-    await warm(server, sizes, upstream, draws)
+    await warm(server, size, upstream, draws)
     const before = await server.process.ask<Memory>("memory")
     await beside.loop()
-    own.report()
+    await server.loop()
+    const own = watch()
 
     // The baseline has one upstream only; its healthy streams wait for what that has to do.
     const healthyModel = policy === "ballast" ? besideModel : model
-    const healthy = Array.from({ length: sizes.healthy }, (_, index) => {
+    const healthy = Array.from({ length: size.healthy }, (_, index) => {
       const gapMs = draws.whole(15, 35)
       const script = {
         id: `h${index}`,
@@ -132,12 +132,12 @@ export const run = async (
     })
     await sleep(300)
     const stuckFrom = sharedMs()
-    const stuck = Array.from({ length: sizes.stuck }, (_, index) => {
+    const stuck = Array.from({ length: size.stuck }, (_, index) => {
       const script = floodOf(`s${index}`, streamBytes[policy], draws)
       const after = draws.unit() < 0.5 ? 1 : draws.between(1, 500_000)
       return stopReading({ url, model, stream: true, blind: true, script }, after)
     })
-    const slow = Array.from({ length: sizes.slow }, (_, index) => {
+    const slow = Array.from({ length: size.slow }, (_, index) => {
       const script = floodOf(`l${index}`, 1e9, draws)
       return readSlowly({ url, model, stream: true, blind: true, script }, draws.between(1e6, 2e6))
     })
@@ -148,18 +148,19 @@ export const run = async (
       return [...(await upstream.calls()).values()].flat().filter(({ id }) => id.startsWith("s"))
     }
     // Held back: nothing could be handed over for a while, and not because the stream is at its end.
-    const heldAt = (since: number | undefined): boolean => since !== undefined && sharedMs() - since > 200
+    const isHeld = ({ blockedAt, endedAt }: CallRecord): boolean =>
+      blockedAt !== undefined && (endedAt ?? sharedMs()) - blockedAt > 200
     const held = await poll(
       stuckNow,
-      (calls) => calls.every((call) => call.endedAt !== undefined || heldAt(call.blockedAt)),
-      4_000
+      (calls) => calls.length === size.stuck && calls.every((call) => call.endedAt !== undefined || isHeld(call)),
+      6_000
     )
-    const paused = held.filter((call) => call.endedAt === undefined && heldAt(call.blockedAt))
+    const streams = held.filter(({ endedAt }) => policy !== "ballast" || endedAt === undefined).length + size.slow
     const askedAt = sharedMs()
     const during = await server.process.ask<Memory>("memory")
     const collection = { fromMs: askedAt, toMs: sharedMs() + 50 }
 
-    const wholes = Array.from({ length: sizes.whole }, (_, index) => {
+    const wholes = Array.from({ length: size.whole }, (_, index) => {
       const script = { id: `x${index}`, headMs: 0, firstMs: 0, gapMs: 0, chunks: 1, chars: wholeBytes }
       return stopReading({ url, model, stream: false, blind: true, script }, 1)
     })
@@ -169,19 +170,25 @@ export const run = async (
       slowClientMs + 1_500
     )
     const slowCut = slow.filter((call) => call.seen().ending !== undefined).length
-    await Promise.all(wholes.map((call) => call.head))
-    await sleep(Math.max(0, askedAt + slowClientMs * 1.25 + 1_000 - sharedMs()))
+    const heads = await Promise.all(wholes.map((call) => call.head.then(() => sharedMs())))
+    await sleep(Math.max(0, Math.max(...heads) + slowClientMs * 1.25 + 500 - sharedMs()))
     for (const call of wholes) call.resume()
     const wholeEnds = await Promise.all(wholes.map((call) => call.over))
     for (const call of [...stuck, ...slow]) call.leave(false)
     const healthyEnds = await Promise.all(healthy.map((call) => call.over))
     const rest = await atRest(server, upstream, sharedMs(), policy === "ballast" ? 2_000 : 0)
 
-    const loop = own.report()
+    const loop = own.end()
     const besideLoop = await beside.loop()
-    const noise = [...loop.stalls, ...(policy === "ballast" ? besideLoop.stalls : []), collection]
+    const serverLoop = await server.loop()
+    const noise = [...loop.stalls, ...(policy === "ballast" ? besideLoop.stalls : [])]
     const gaps = healthyEnds.flatMap(({ arrivals }) => gapsOf(arrivals)).filter(({ toMs }) => toMs > stuckFrom)
-    const clear = gaps.filter(({ fromMs, toMs }) => !overlaps(noise, fromMs, toMs))
+    const clear = gaps.filter(
+      ({ fromMs, toMs }) =>
+        !readLate(noise, fromMs, toMs) &&
+        !starved(serverLoop.stalls, fromMs, toMs) &&
+        (toMs < collection.fromMs || fromMs > collection.toMs)
+    )
     const late = cut.flatMap(({ blockedAt, endedAt, how }) =>
       how === "gone" && endedAt !== undefined && blockedAt !== undefined ? [endedAt - blockedAt - slowClientMs] : []
     )
@@ -191,17 +198,17 @@ export const run = async (
       variant: "slow-readers",
       policy,
       seed,
-      memory_bytes_per_stream: (during.liveBytes - before.liveBytes) / (sizes.stuck + sizes.slow),
+      memory_bytes_per_stream: (during.liveBytes - before.liveBytes) / streams,
       rss_growth_bytes: rssGrowth,
-      rss_bytes_per_stream: rssGrowth / (sizes.stuck + sizes.slow),
-      streams: sizes.stuck + sizes.slow,
-      paused_ratio: paused.length / sizes.stuck,
-      upstream_bytes_per_stream: held.reduce((sum, { bytes }) => sum + bytes, 0) / sizes.stuck,
-      cut_ratio: late.length / sizes.stuck,
+      rss_bytes_per_stream: rssGrowth / streams,
+      streams,
+      paused_ratio: cut.filter((call) => call.how !== "done" && isHeld(call)).length / size.stuck,
+      upstream_bytes_per_stream: held.reduce((sum, { bytes }) => sum + bytes, 0) / size.stuck,
+      cut_ratio: late.length / size.stuck,
       cut_late_max_ms: late.length === 0 ? null : Math.max(...late),
-      whole_cut_ratio: wholeEnds.filter(({ ending }) => ending === "lost").length / sizes.whole,
+      whole_cut_ratio: wholeEnds.filter(({ ending }) => ending === "lost").length / size.whole,
       slow_readers_cut: slowCut,
-      healthy_complete_ratio: healthyEnds.filter(({ ending }) => ending === "complete").length / sizes.healthy,
+      healthy_complete_ratio: healthyEnds.filter(({ ending }) => ending === "complete").length / size.healthy,
       gap_p99_ms: quantile(
         clear.map(({ fromMs, toMs }) => toMs - fromMs),
         0.99
@@ -210,10 +217,12 @@ export const run = async (
         gaps.map(({ fromMs, toMs }) => toMs - fromMs),
         0.99
       ),
-      gaps: gaps.length,
+      gaps: clear.length,
       gaps_excluded: gaps.length - clear.length,
       in_flight_after: policy === "ballast" ? rest.inFlight : null,
       upstream_open_after: rest.upstreamOpen,
+      server_loop_p99_ms: serverLoop.delayP99Ms,
+      server_loop_max_ms: serverLoop.delayMaxMs,
       clients_loop_p99_ms: loop.delayP99Ms,
       clients_loop_max_ms: loop.delayMaxMs
     }

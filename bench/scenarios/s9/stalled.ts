@@ -12,8 +12,7 @@ import { atRest, model, startServer } from "./lab.ts"
 import type { Policy, Upstream } from "./lab.ts"
 import type { Row } from "./row.ts"
 import type { Script } from "./script.ts"
-import { overlaps } from "./stalls.ts"
-import type { Watch } from "./stalls.ts"
+import { readLate, starved, watch } from "./stalls.ts"
 
 export interface Sizes {
   readonly calls: number
@@ -22,8 +21,10 @@ export interface Sizes {
   readonly healthy: number
 }
 
-export const full: Sizes = { calls: 60, overMs: 800, healthy: 10 }
-export const quick: Sizes = { calls: 16, overMs: 300, healthy: 4 }
+export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
+  full: { calls: 60, overMs: 800, healthy: 10 },
+  quick: { calls: 16, overMs: 300, healthy: 4 }
+}
 
 /** Longest silence between chunks, and longest time to the first one (or to an answer that is not streamed). */
 const idleMs = 1_000
@@ -38,13 +39,13 @@ interface Plan {
   readonly script: Script
 }
 
-const planOf = (seed: number, sizes: Sizes): ReadonlyArray<Plan> => {
+const planOf = (seed: number, size: Sizes): ReadonlyArray<Plan> => {
   const { between, pick, unit, whole } = draw(seed, "stalled")
-  return Array.from({ length: sizes.calls + sizes.healthy }, (_, index) => {
+  return Array.from({ length: size.calls + size.healthy }, (_, index) => {
     const chunks = whole(10, 30)
     const silent = unit() < 0.3 ? pick<"head" | 0>(["head", 0]) : whole(1, chunks - 1)
     return {
-      atMs: between(0, sizes.overMs),
+      atMs: between(0, size.overMs),
       stream: unit() < 0.8,
       script: {
         id: `t${index}`,
@@ -53,7 +54,7 @@ const planOf = (seed: number, sizes: Sizes): ReadonlyArray<Plan> => {
         gapMs: whole(10, 40),
         chunks,
         chars: whole(4, 60),
-        ...(index < sizes.calls ? { silent } : {})
+        ...(index < size.calls ? { silent } : {})
       }
     }
   })
@@ -65,7 +66,7 @@ const waitOf = (plan: Plan, seen: Seen): { readonly fromMs: number; readonly lim
     ? { fromMs: seen.arrivals.at(-1) ?? seen.sentAt, limitMs: idleMs }
     : { fromMs: seen.sentAt, limitMs: firstTokenMs }
 
-export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: Upstream, own: Watch): Promise<Row> => {
+export const run = async (policy: Policy, seed: number, size: Sizes, upstream: Upstream): Promise<Row> => {
   const server = await startServer(policy, upstream.url, {
     timeouts: { idleMs, firstTokenMs },
     maxRetries: 0,
@@ -73,8 +74,9 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
   })
   try {
     await upstream.clear()
-    own.report()
-    const plans = planOf(seed, sizes)
+    const own = watch()
+    await server.loop()
+    const plans = planOf(seed, size)
     const all = await Promise.all(
       plans.map(async (plan) => {
         await sleep(plan.atMs)
@@ -83,7 +85,8 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
       })
     )
     const rest = await atRest(server, upstream, sharedMs(), 1_000)
-    const { stalls, ...loop } = own.report()
+    const loop = own.end()
+    const serverLoop = await server.loop()
     const cut = all.filter(({ plan }) => plan.script.silent !== undefined)
     const healthy = all.filter(({ plan }) => plan.script.silent === undefined)
     const waits = cut.map(({ plan, seen }) => {
@@ -91,8 +94,9 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
       const dueAt = fromMs + limitMs
       return { dueAt, toMs: seen.endedAt ?? Infinity, ending: seen.ending }
     })
-    // The moment of the cut is read by this process: what it read right after a sleep of its own says nothing.
-    const clear = waits.filter(({ dueAt, toMs }) => !overlaps(stalls, dueAt, toMs))
+    const clear = waits.filter(
+      ({ dueAt, toMs }) => !readLate(loop.stalls, dueAt, toMs) && !starved(serverLoop.stalls, dueAt, toMs)
+    )
     const late = clear.map(({ dueAt, toMs }) => toMs - dueAt)
     return {
       scenario: "S9",
@@ -102,13 +106,15 @@ export const run = async (policy: Policy, seed: number, sizes: Sizes, upstream: 
       cut_late_max_ms: Math.max(...late),
       cut_late_p99_ms: quantile(late, 0.99),
       cut_late_p50_ms: quantile(late, 0.5),
-      samples: waits.length,
+      samples: clear.length,
       samples_excluded: waits.length - clear.length,
       told_ratio: waits.filter(({ ending }) => ending === "told").length / waits.length,
       clean_ends: waits.filter(({ ending }) => ending === "clean" || ending === "complete").length,
       healthy_complete_ratio: healthy.filter(({ seen }) => seen.ending === "complete").length / healthy.length,
       in_flight_after: policy === "ballast" ? rest.inFlight : null,
       upstream_open_after: rest.upstreamOpen,
+      server_loop_p99_ms: serverLoop.delayP99Ms,
+      server_loop_max_ms: serverLoop.delayMaxMs,
       clients_loop_p99_ms: loop.delayP99Ms,
       clients_loop_max_ms: loop.delayMaxMs
     }

@@ -1,14 +1,19 @@
 /**
- * Where a measuring process was itself asleep: spans in which its event loop did not turn, because of its own work, a
- * collection, or a machine that gave its core to somebody else. A time read right after such a span is late by up to
- * its length, so a measurement that overlaps one says nothing about the server under test.
+ * When a process was asleep: spans in which its event loop did not turn, because of its own work, a collection, or a
+ * machine that gave its core to somebody else.
+ *
+ * A time that a measuring process reads right after such a span is late by up to its length, and a server that was
+ * ready to run and got no core is not slow. Measurements of either kind say nothing about the server under test: they
+ * are left out, and counted. A server that is busy with its own work is measured as it is.
  */
+import * as fs from "node:fs"
 import { sharedMs } from "./clock.ts"
 
-/** A span on the shared clock. */
+/** A span on the shared clock, and how much of it the process was ready to run and waited for a core. */
 export interface Stall {
   readonly fromMs: number
   readonly toMs: number
+  readonly waitedMs: number
 }
 
 /** Stalls of one process, and what its event loop's delay was on the whole. */
@@ -28,37 +33,65 @@ const stallMs = 10
 export interface Watch {
   /** What has been seen since the last report. */
   readonly report: () => LoopReport
-  readonly stop: () => void
+  /** The same, and the watch is over. */
+  readonly end: () => LoopReport
 }
 
 const quantileOf = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0
+
+const schedulerFile = "/proc/thread-self/schedstat"
+const hasScheduler = fs.existsSync(schedulerFile)
+
+/** How long this thread has waited for a core in its life, in ms; 0 where the system does not say. */
+const waitedMs = (): number => (hasScheduler ? Number(fs.readFileSync(schedulerFile, "utf8").split(" ")[1]) / 1e6 : 0)
 
 /** Begin to watch this process's event loop. Does not keep the process alive. */
 export const watch = (): Watch => {
   let delays: Array<number> = []
   let stalls: Array<Stall> = []
   let last = sharedMs()
+  let waited = waitedMs()
   const timer = setInterval(() => {
     const now = sharedMs()
     const delay = Math.max(0, now - last - everyMs)
     delays.push(delay)
-    if (delay > stallMs) stalls.push({ fromMs: last, toMs: now })
+    const before = waited
+    waited = waitedMs()
+    if (delay > stallMs) stalls.push({ fromMs: last, toMs: now, waitedMs: waited - before })
     last = now
   }, everyMs)
   timer.unref()
+  const report = (): LoopReport => {
+    const sorted = delays.toSorted((a, b) => a - b)
+    const seen = { stalls, delayP99Ms: quantileOf(sorted, 0.99), delayMaxMs: sorted.at(-1) ?? 0 }
+    delays = []
+    stalls = []
+    return seen
+  }
   return {
-    report: () => {
-      const sorted = delays.toSorted((a, b) => a - b)
-      const report = { stalls, delayP99Ms: quantileOf(sorted, 0.99), delayMaxMs: sorted.at(-1) ?? 0 }
-      delays = []
-      stalls = []
-      return report
-    },
-    stop: () => clearInterval(timer)
+    report,
+    end: () => {
+      clearInterval(timer)
+      return report()
+    }
   }
 }
 
-/** Whether any of the stalls overlaps the span. */
-export const overlaps = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
+/** What is read so soon after a stall was late because of it. */
+const afterMs = 5
+
+const overlap = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
   stalls.some((stall) => stall.fromMs < toMs && stall.toMs > fromMs)
+
+/** Whether the end of a span, which a process with these stalls has read, may have come earlier than it was read. */
+export const readLate = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
+  overlap(stalls, Math.max(fromMs, toMs - afterMs), toMs)
+
+/** Whether a server with these stalls waited for a core in the span, for the better part of a stall. */
+export const starved = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
+  overlap(
+    stalls.filter((stall) => stall.waitedMs > (stall.toMs - stall.fromMs) / 2),
+    fromMs,
+    toMs
+  )

@@ -49,10 +49,7 @@ const failed = (exit: Exit.Exit<unknown, unknown>): CallFailed => {
 }
 
 /** Start the providers. */
-export const make = async (
-  time: FakeTime,
-  options: Readonly<Record<string, SimOptionsInput>>
-): Promise<Providers> => {
+export const make = async (time: FakeTime, options: Readonly<Record<string, SimOptionsInput>>): Promise<Providers> => {
   const run = Effect.runPromiseWith(time.context)
   const fork = Effect.runForkWith(time.context)
   const scope = await run(Scope.make())
@@ -106,7 +103,8 @@ export const make = async (
     callFrom: (process) => (provider, visit, signal) => call(process, provider, visit, signal),
     calls,
     callsOf,
-    stats: () => run(Effect.all(Object.fromEntries(Object.entries(sims).map(([name, sim]) => [name, sim.control.stats])))),
+    stats: () =>
+      run(Effect.all(Object.fromEntries(Object.entries(sims).map(([name, sim]) => [name, sim.control.stats])))),
     close: () => run(Scope.close(scope, Exit.void))
   }
 }

@@ -42,16 +42,19 @@ export type BaselineLike = Pick<Baseline, "ratio">
 export type Step = (window: Window) => number
 
 /** A median this many times the baseline is accepted: places are given out until it is reached. */
-export const tolerance = 1.25
+export const tolerance = 1.15
 
 /** What is left of the limit after a window with refusals. */
 const afterDrops = 0.7
+
+/** The limit at the start, or the geometric middle of floor and ceiling where that is more. Where it is too high already, no baseline can be seen. */
+const first = 5
 
 /** Most growth in one window. */
 const growth = 1.5
 
 /** Places beyond those that fit: a limit of 1 must be able to grow. */
-const headroom = 0.5
+const headroom = 1
 
 /**
  * As many places as would have made the times `tolerance` times the baseline,
@@ -63,8 +66,8 @@ const headroom = 0.5
 export const gradient: Step = ({ dropped, inFlight, limit, ratio }) => {
   if (dropped) return Math.min(limit, inFlight) * afterDrops
   if (ratio === 0) return limit
-  const fits = (inFlight * tolerance) / ratio
-  return ratio > tolerance ? Math.min(limit, fits) : Math.min(limit * growth, Math.max(limit, fits + headroom))
+  const fits = (inFlight * tolerance) / ratio + headroom
+  return ratio > tolerance ? Math.min(limit, fits) : Math.min(limit * growth, Math.max(limit, fits))
 }
 
 class Signal {
@@ -102,13 +105,13 @@ export class AdaptiveLimit implements Limit {
   private drops = 0
   private inFlight = 0
   private peak = 0
+  private early = true
 
   constructor(least: number, most: number, step: Step, baseline: () => BaselineLike) {
     this.least = Math.min(least, most)
     this.most = most
     this.step = step
-    // Between the two on the scale on which it moves.
-    this.limit = Math.sqrt(this.least * most)
+    this.limit = Math.min(most, Math.max(first, Math.sqrt(this.least * most)))
     this.current = Math.round(this.limit)
     this.firstTokens = new Signal(baseline())
     this.paces = new Signal(baseline())
@@ -156,7 +159,11 @@ export class AdaptiveLimit implements Limit {
       this.answers.close(bound, mean, least)
     )
     const dropped = this.drops >= fewestDrops && this.drops > dropShare * this.reports
-    const next = this.step({ limit: this.limit, least: this.least, most: this.most, ratio, inFlight: mean, dropped })
+    if (dropped || ratio > tolerance) this.early = false
+    const next =
+      this.early && bound && ratio > 0
+        ? this.limit * 2
+        : this.step({ limit: this.limit, least: this.least, most: this.most, ratio, inFlight: mean, dropped })
     const mayGrow = this.drops === 0 && 2 * this.peak >= this.limit
     const bounded = Math.max(this.limit / 2, mayGrow ? next : Math.min(next, this.limit))
     this.limit = Math.min(this.most, Math.max(this.least, bounded))

@@ -13,10 +13,10 @@
 /** The part of the way to a lower median that one window goes. */
 const fall = 0.3
 /** The same to a higher one, while places are unused. */
-const rise = 0.05
+const rise = 0.01
 /** So much of the calls in flight must be left, and so much of the excess time must not have gone, for a proof. */
 const fewer = 0.6
-const unchanged = 0.85
+const effect = 0.5
 /** Windows in a row that must prove it. */
 const proofs = 2
 
@@ -56,8 +56,13 @@ export class Baseline {
       this.worstInFlight = inFlight
       this.proved = 0
     }
-    const helpless = least || (inFlight <= this.worstInFlight * fewer && ratio >= this.worst * unchanged)
-    this.proved = helpless ? this.proved + 1 : 0
+    const left = inFlight / this.worstInFlight
+    if (left <= fewer && 1 - ratio / this.worst >= effect * (1 - left)) {
+      this.worst = ratio
+      this.worstInFlight = inFlight
+      this.proved = 0
+    }
+    if (least || left <= fewer) this.proved++
     if (this.proved < proofs) return ratio
     this.value = median
     this.worst = 0

@@ -3,9 +3,10 @@
  *
  * - a free place is taken in one synchronous step, and one that comes free goes to a waiter in the step that frees it: no
  *   place is free while somebody waits for it, and nobody can overtake between two turns of the scheduler
- * - among priorities, the one that is furthest below its share of the places goes first; what a priority does not ask for
- *   goes to the others. Nothing is taken back from a call that runs
+ * - among priorities, the one that is furthest below its share of the places goes first; what one does not ask for goes to
+ *   the others. Nothing is taken back from a call that runs
  * - within a priority, tenants are served fairly (`fair-queue.ts`)
+ * - a claim that would wait too long, or too long for its deadline, is refused at once (`level.ts` says how long it would)
  * - where the queue is full, the claim that would be served last gives way: a lower priority's first, never a higher one's
  */
 import { Effect } from "effect"
@@ -29,8 +30,6 @@ const ranks: Readonly<Record<Priority, Rank>> = { critical: 0, standard: 1, back
 /** A priority without a share that competes with others is reckoned with this one. */
 const leastShare = 0.01
 
-type Refusal = BulkheadError | DeadlineError
-
 export class Cell {
   private readonly policy: BulkheadPolicy
   private readonly limit: Limit
@@ -43,6 +42,7 @@ export class Cell {
   private queued = 0
   private arrivals = 0
 
+  /** `chance` draws from 0 to 1. */
   constructor(policy: BulkheadPolicy, limit: Limit, timers: Timers["Service"], chance: () => number) {
     this.policy = policy
     this.limit = limit
@@ -67,29 +67,23 @@ export class Cell {
     return new Permit(this, level, tenant, cost, now, 0)
   }
 
-  /** A place in the queue, or why there is none. */
-  enqueue(request: BulkheadRequest, requestId: string | undefined, now: number): Waiter | Refusal {
+  /** A place in the queue, or why there is none. For claims for which there is no place. */
+  enqueue(
+    request: BulkheadRequest,
+    requestId: string | undefined,
+    now: number
+  ): Waiter | BulkheadError | DeadlineError {
+    const level = this.levels[ranks[request.priority]]
+    const refusal = this.refusal(request, requestId, level, now)
+    level.caution.decided(now, refusal !== undefined)
+    if (refusal !== undefined) return refusal
+    const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
     const rank = ranks[request.priority]
-    const level = this.levels[rank]
-    const weight = this.weightOf(request)
-    const { maxQueue, maxWaitMs } = this.policy
-    if (maxQueue === 0) return this.full(request, requestId, now)
-    const beyond = Math.max(0, this.inFlight - this.limit.current)
-    const waitMs = level.waitMs(request.tenant, weight, costOf(request), now, this.gapMs(level, now), beyond, this.forecast)
-    if (waitMs > maxWaitMs) return this.full(request, requestId, now)
-    if (now + waitMs + this.forecast.needMs(now, request.streamed) > request.deadline.atMs) {
-      return Refusals.tooLate(request, requestId)
-    }
-    if (this.queued >= maxQueue && !this.makeRoom(rank, request.tenant, weight, now)) {
-      return this.full(request, requestId, now)
-    }
-    const tenant = level.queue.tenant(request.tenant, weight)
     const waiter = new Waiter(request, requestId, tenant, costOf(request), rank, this.arrivals++, now)
-    level.queue.push(waiter)
-    level.joined(waiter, now)
+    level.join(waiter, now)
     this.queued++
     waiter.timer = this.timers.make(() => this.expire(waiter))
-    waiter.timer.arm(Math.min(request.deadline.atMs, now + maxWaitMs))
+    waiter.timer.arm(Math.min(request.deadline.atMs, now + this.policy.maxWaitMs))
     return waiter
   }
 
@@ -147,19 +141,35 @@ export class Cell {
     this.limit.taken(this.inFlight)
   }
 
+  /** Why a claim may not wait; `undefined` if it may. Makes room for it where the queue is full. */
+  private refusal(
+    request: BulkheadRequest,
+    requestId: string | undefined,
+    level: Level,
+    now: number
+  ): BulkheadError | DeadlineError | undefined {
+    const { maxQueue, maxWaitMs } = this.policy
+    if (maxQueue === 0) return this.full(request, requestId, now)
+    const beyond = Math.max(0, this.inFlight - this.limit.current)
+    const weight = this.weightOf(request)
+    const gapMs = this.gapMs(level, now)
+    const waitMs = level.waitMs(request.tenant, weight, costOf(request), now, gapMs, beyond)
+    if (waitMs > maxWaitMs) return this.full(request, requestId, now)
+    if (now + waitMs + this.forecast.needMs(now, request.streamed) > request.deadline.atMs) {
+      return Refusals.tooLate(request, requestId)
+    }
+    const room = this.queued < maxQueue || this.makeRoom(request, weight, now)
+    return room ? undefined : this.full(request, requestId, now)
+  }
+
   /** Give free places to those who wait. */
   private fill(now: number): void {
     while (this.queued > 0 && this.inFlight < this.limit.current) {
       const level = this.nextLevel()
       const waiter = level?.queue.next()
       if (level === undefined || waiter === undefined) return
-      if (this.hopeless(waiter, now)) {
-        this.leave(waiter, now)
-        this.forecast.waited(false)
-        waiter.finish(Effect.fail(Refusals.tooLate(waiter.request, waiter.requestId)))
-      } else {
-        this.grant(level, waiter, now)
-      }
+      if (this.hopeless(waiter, now)) this.turnAway(waiter, now, Refusals.tooLate(waiter.request, waiter.requestId))
+      else this.grant(level, waiter, now)
     }
   }
 
@@ -167,11 +177,10 @@ export class Cell {
     waiter.waiting = false
     waiter.timer?.disarm()
     this.queued--
-    level.queue.serve(waiter)
-    level.served(waiter, now)
+    level.serve(waiter, now)
+    level.caution.waited(now, true)
     this.taken(level)
     this.doomed.decided(now)
-    this.forecast.waited(true)
     waiter.permit = new Permit(this, level, waiter.tenant, waiter.cost, now, Math.max(0, now - waiter.since))
     waiter.finish(Effect.succeed(waiter.permit))
   }
@@ -203,7 +212,7 @@ export class Cell {
     return this.inFlight > 0 && left < this.forecast.needMs(now, request.streamed) && this.doomed.refuse(now)
   }
 
-  /** Take a waiter out of the queue; whoever calls this ends its wait, unless it has ended already. */
+  /** Take a waiter out of the queue. */
   private leave(waiter: Waiter, now: number): void {
     const { queue } = this.levels[waiter.rank]
     waiter.waiting = false
@@ -214,19 +223,22 @@ export class Cell {
     this.settleIfIdle()
   }
 
+  /** End a wait in vain. */
+  private turnAway(waiter: Waiter, now: number, error: BulkheadError | DeadlineError): void {
+    this.leave(waiter, now)
+    this.levels[waiter.rank].caution.waited(now, false)
+    waiter.finish(Effect.fail(error))
+  }
+
   private expire(waiter: Waiter): void {
     if (!waiter.waiting) return
     const now = this.timers.now()
-    const { request, requestId, since } = waiter
-    this.leave(waiter, now)
-    this.forecast.waited(false)
-    waiter.finish(
-      Effect.fail(
-        now >= request.deadline.atMs
-          ? Refusals.tooLate(request, requestId)
-          : Refusals.timeout(request, requestId, now - since, this.retryAfterMs(waiter.rank, now))
-      )
-    )
+    const { rank, request, requestId, since } = waiter
+    const error =
+      now >= request.deadline.atMs
+        ? Refusals.tooLate(request, requestId)
+        : Refusals.timeout(request, requestId, now - since, this.retryAfterMs(rank, now))
+    this.turnAway(waiter, now, error)
   }
 
   /**
@@ -234,18 +246,19 @@ export class Cell {
    * else's: of the lowest priority that waits, if it is not above the claim's
    * own, the one that would be served last has to go.
    */
-  private makeRoom(rank: Rank, tenant: string, weight: number, now: number): boolean {
-    for (const level of this.levels.slice(rank).reverse()) {
-      const last = level.queue.youngest()
-      if (last === undefined) continue
-      if (last.rank === rank) {
-        if (last.tenant.id === tenant || level.queue.startOf(tenant, weight) >= last.tenant.last) return false
-      }
-      this.leave(last, now)
-      last.finish(Effect.fail(this.full(last.request, last.requestId, now)))
-      return true
+  private makeRoom(request: BulkheadRequest, weight: number, now: number): boolean {
+    const own = ranks[request.priority]
+    const last =
+      this.levels[2].queue.youngest() ??
+      (own < 2 ? this.levels[1].queue.youngest() : undefined) ??
+      (own < 1 ? this.levels[0].queue.youngest() : undefined)
+    if (last === undefined || last.rank < own) return false
+    if (last.rank === own) {
+      const start = this.levels[own].queue.startOf(request.tenant, weight)
+      if (last.tenant.id === request.tenant || start >= last.tenant.last) return false
     }
-    return false
+    this.turnAway(last, now, this.full(last.request, last.requestId, now))
+    return true
   }
 
   /** Time between two places for a level; where other levels wait too, it gets its share of them. */

@@ -14,6 +14,12 @@
  * from anywhere, and a guessed cost may be corrected when the true one is
  * known (`settle`; Kubernetes' priority and fairness corrects its guessed
  * service times alike, KEP-1040), without touching the other claims.
+ *
+ * The present also moves on with the work that is done, shared among all who
+ * wait, at most into the middle of the claim served (as in WF2Q+: Bennett and
+ * Zhang, "Hierarchical packet fair queueing algorithms", SIGCOMM 1996). Else it
+ * would stand still while every claim comes from a tenant of its own, and those
+ * who have been served once would never be served again.
  */
 import { Heap } from "./heap.ts"
 import { Tenant } from "./tenant.ts"
@@ -59,11 +65,13 @@ export class FairQueue<C extends Claim<C>> {
   /** Claims that wait. */
   size = 0
   /** The present, in virtual time: tokens for a weight of 1. */
-  private present = 0
+  present = 0
+  /** Weights of the tenants that wait, together. */
+  waitingWeight = 0
   /** Where the last of all work ends. */
   private end = 0
+  /** What the claim served last moves the present on until the next is served. */
   private underWay = 0
-  waitingWeight = 0
   private readonly tenants = new Map<string, Tenant<C>>()
   private readonly byFirst = new ByFirst<C>()
   private readonly byLast = new ByLast<C>()
@@ -73,16 +81,6 @@ export class FairQueue<C extends Claim<C>> {
   /** Tenants that it remembers. */
   get remembered(): number {
     return this.tenants.size
-  }
-
-  /** Tenants that wait. */
-  get tenantsWaiting(): number {
-    return this.byFirst.members.length
-  }
-
-  /** The account of a tenant if there is one. */
-  find(id: string): Tenant<C> | undefined {
-    return this.tenants.get(id)
   }
 
   /** The account of a tenant, opened if need be. Whoever calls this goes on with `charge` or `push`. */
@@ -96,21 +94,18 @@ export class FairQueue<C extends Claim<C>> {
     return tenant
   }
 
-  /** Begin work of a tenant that does not wait. */
+  /** Begin work of a tenant while nobody waits. */
   charge(tenant: Tenant<C>, cost: number): void {
-    this.wakeUp(tenant)
+    this.wake(tenant)
+    this.underWay = 0
     this.begin(tenant, Math.max(this.present, tenant.finish), cost)
   }
 
   /** Let a claim wait behind those of its tenant. */
   push(claim: C): void {
     const { tenant } = claim
-    this.wakeUp(tenant)
-    if (tenant.size === 0) {
-      tenant.since = this.present
-      tenant.waitingWeight = tenant.weight
-      this.waitingWeight += tenant.weight
-    }
+    this.wake(tenant)
+    if (tenant.size === 0) tenant.since = this.present
     WaitQueue.push(tenant, claim)
     tenant.work += claim.cost
     this.size++
@@ -119,11 +114,8 @@ export class FairQueue<C extends Claim<C>> {
 
   /** Take a waiting claim out without serving it. Its tenant may have to {@link rest}. */
   remove(claim: C): void {
-    const { tenant } = claim
-    WaitQueue.remove(tenant, claim)
-    tenant.work -= claim.cost
-    this.size--
-    this.retag(tenant)
+    this.take(claim)
+    this.retag(claim.tenant)
   }
 
   /** The claim that is served next. */
@@ -135,10 +127,10 @@ export class FairQueue<C extends Claim<C>> {
   serve(claim: C): void {
     const { cost, tenant } = claim
     const start = tenant.first
-    this.pass(tenant, cost)
-    WaitQueue.remove(tenant, claim)
-    tenant.work -= cost
-    this.size--
+    const middle = start + cost / (2 * tenant.weight)
+    this.present = Math.max(this.present, Math.min(this.present + this.underWay, middle))
+    this.underWay = cost / this.waitingWeight
+    this.take(claim)
     this.begin(tenant, start, cost)
     this.retag(tenant)
   }
@@ -155,10 +147,6 @@ export class FairQueue<C extends Claim<C>> {
     return tenant.size === 0 ? Math.max(this.present, tenant.finish) : tenant.first + tenant.work / weight
   }
 
-  get now(): number {
-    return this.present
-  }
-
   /** How many of the waiting claims would be served before one that starts at `start`. */
   ahead(start: number): number {
     const tenants = this.byFirst.members
@@ -167,7 +155,7 @@ export class FairQueue<C extends Claim<C>> {
     let ahead = 0
     for (let i = 0; i < tenants.length; i += stride) {
       // Within the array.
-      ahead += before(tenants[i]!, start)
+      ahead += startedBy(tenants[i]!, start)
       looks++
     }
     return looks === 0 ? 0 : (ahead * tenants.length) / looks
@@ -180,7 +168,7 @@ export class FairQueue<C extends Claim<C>> {
     if (tenant.size > 0) this.retag(tenant)
   }
 
-  /** A tenant's work or wait has ended; when it has no other, it may be forgotten. */
+  /** A tenant's work or wait has ended (`now` in ms of the clock); when it has no other, it may be forgotten. */
   rest(tenant: Tenant<C>, now: number): void {
     if (tenant.size > 0 || tenant.inFlight > 0 || tenant.restingSince !== undefined) return
     tenant.restingSince = now
@@ -205,16 +193,16 @@ export class FairQueue<C extends Claim<C>> {
     this.tenants.delete(tenant.id)
   }
 
-  private wakeUp(tenant: Tenant<C>): void {
+  private wake(tenant: Tenant<C>): void {
     if (tenant.restingSince === undefined) return
     tenant.restingSince = undefined
     WaitQueue.remove(this.resting, tenant)
   }
 
-  private pass(tenant: Tenant<C>, cost: number): void {
-    const most = tenant.first + cost / (2 * tenant.weight)
-    this.present = Math.max(this.present, Math.min(this.present + this.underWay, most))
-    this.underWay = cost / this.waitingWeight
+  private take(claim: C): void {
+    WaitQueue.remove(claim.tenant, claim)
+    claim.tenant.work -= claim.cost
+    this.size--
   }
 
   private begin(tenant: Tenant<C>, start: number, cost: number): void {
@@ -224,11 +212,13 @@ export class FairQueue<C extends Claim<C>> {
     tenant.inFlight++
   }
 
+  /** Bring a tenant's tags and its places in the order up to date. */
   private retag(tenant: Tenant<C>): void {
     const { tail } = tenant
+    const weight = tail === undefined ? 0 : tenant.weight
+    this.waitingWeight += weight - tenant.waitingWeight
+    tenant.waitingWeight = weight
     if (tail === undefined) {
-      this.waitingWeight -= tenant.waitingWeight
-      tenant.waitingWeight = 0
       this.byFirst.remove(tenant)
       this.byLast.remove(tenant)
       return
@@ -240,6 +230,6 @@ export class FairQueue<C extends Claim<C>> {
   }
 }
 
-/** How many of a tenant's waiting claims start at `start` or before; those between its first and its last are taken as even. */
-const before = <C extends Claim<C>>({ first, last, size }: Tenant<C>, start: number): number =>
+/** How many of a tenant's waiting claims start at `start` or before; those between its first and its last count as even. */
+const startedBy = <C extends Claim<C>>({ first, last, size }: Tenant<C>, start: number): number =>
   last <= start ? size : first > start ? 0 : 1 + Math.floor(((size - 1) * (start - first)) / (last - first))

@@ -1,25 +1,28 @@
 /**
  * One priority's part of a provider: its share of the places, its tenant-fair
- * queue, and how fast that queue moves.
+ * queue, and how long one waits there.
  */
+import { Caution } from "./caution.ts"
 import { FadingMean } from "./fading-mean.ts"
 import { FairQueue } from "./fair-queue.ts"
-import { fadeMs } from "./forecast.ts"
-import type { Forecast } from "./forecast.ts"
 import type { Waiter } from "./waiter.ts"
 
-/** Places whose gaps the mean is about: of a level, and of one tenant in it. */
-const levelGaps = 32
-const tenantGaps = 16
+/** Served claims that the means are about, and how fast they fade (ms). */
+const claims = 32
+const fadeMs = 10_000
 
-/** What is known beforehand of the gaps counts for so many of them. */
+/** What is known beforehand counts as so many of them. */
 const priorWeight = 2
 
 export class Level {
   readonly share: number
   readonly queue = new FairQueue<Waiter>()
+  readonly caution = new Caution()
   inFlight = 0
-  private readonly gaps = new FadingMean(levelGaps, fadeMs)
+  /** Time between two places for this level while it waits, in ms. */
+  private readonly gaps = new FadingMean(claims, fadeMs)
+  /** Work of a claim, in tokens for a weight of 1. */
+  private readonly costs = new FadingMean(claims, fadeMs)
   /** When a place was last given to a waiter, or the first of the waiters came. */
   private gapSince = 0
 
@@ -27,25 +30,24 @@ export class Level {
     this.share = share
   }
 
-  /** A claim has joined the queue at `now`. */
-  joined({ tenant }: Waiter, now: number): void {
-    if (this.queue.size === 1) this.gapSince = now
-    if (tenant.size === 1) tenant.gapSince = now
+  /** Let a claim wait. */
+  join(waiter: Waiter, now: number): void {
+    if (this.queue.size === 0) this.gapSince = now
+    this.queue.push(waiter)
   }
 
-  /** A waiting claim has got a place at `now`. */
-  served({ tenant }: Waiter, now: number): void {
+  /** Give the next claim its place. */
+  serve(waiter: Waiter, now: number): void {
     this.gaps.add(now, now - this.gapSince)
+    this.costs.add(now, waiter.cost / waiter.tenant.weight)
     this.gapSince = now
-    tenant.gaps ??= new FadingMean(tenantGaps, fadeMs)
-    tenant.gaps.add(now, now - tenant.gapSince)
-    tenant.gapSince = now
+    this.queue.serve(waiter)
   }
 
   /**
    * Time between two places for this level while it waits. `expected` is the
-   * same from what is known of the provider. A gap that lasts longer than usual
-   * counts before it ends.
+   * same from what is known of the provider; 0: nothing is. A gap that is
+   * longer than usual counts before it ends.
    */
   gapMs(now: number, expected: number): number {
     const weight = expected > 0 ? priorWeight : 0
@@ -57,21 +59,26 @@ export class Level {
   }
 
   /**
-   * How long one more claim of a tenant would wait, with caution: by the claims
-   * that fair order puts before it and, where the tenant waits already, by its
-   * own pace, which knows of those who will come later and be served before it.
-   * `beyond`: calls in flight beyond the limit, whose places nobody gets.
+   * How long one more claim of a tenant would wait, where `gapMs` is known and
+   * `beyond` calls are in flight whose places nobody gets: the longer of two
+   * waits, both said with {@link Caution}.
+   *
+   * - until the claims that wait and that fair order puts before it are served. Places come free about as in a Poisson
+   *   process, so `n` of them take `n` gaps, give or take `√n`
+   * - until virtual time has come to its start, if all who wait go on asking: for claims that come later may be served
+   *   before it. Each turn of its own is one of `rivals` turns, which makes the chance so much coarser
    */
-  waitMs(id: string, weight: number, cost: number, now: number, gapMs: number, beyond: number, forecast: Forecast): number {
+  waitMs(tenant: string, weight: number, cost: number, now: number, gapMs: number, beyond: number): number {
     if (gapMs === 0) return 0
     const { queue } = this
-    const start = queue.startOf(id, weight)
-    const inOrder = forecast.waitFor(queue.ahead(start) + 1 + beyond, gapMs)
-    const rounds = ((start - queue.now) * weight) / cost
-    if (rounds <= 0) return inOrder
-    const tenant = queue.find(id)
-    const expected = (gapMs * Math.max(weight, queue.waitingWeight)) / weight
-    const gap = tenant?.gaps === undefined ? expected : tenant.gaps.read(now, expected, priorWeight)
-    return Math.max(inOrder, forecast.waitFor(rounds + 1, gap))
+    const caution = this.caution.read(now)
+    const start = queue.startOf(tenant, weight)
+    const inOrder = 1 + beyond + queue.ahead(start)
+    const inOrderMs = gapMs * (inOrder + caution * Math.sqrt(inOrder))
+    if (start <= queue.present) return inOrderMs
+    const rivals = Math.max(1, queue.waitingWeight / weight)
+    const turns = (start - queue.present) / this.costs.read(now, cost / weight, priorWeight)
+    const inTurn = 1 + beyond + turns * Math.max(weight, queue.waitingWeight)
+    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * rivals)))
   }
 }

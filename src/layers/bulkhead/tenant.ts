@@ -1,5 +1,4 @@
 /** A tenant's account at one provider and priority: what it waits with, what it runs, and how far it has been served. */
-import type { FadingMean } from "./fading-mean.ts"
 import { outside } from "./heap.ts"
 import type * as WaitQueue from "./wait-queue.ts"
 
@@ -18,6 +17,7 @@ export interface Claim<Self extends Claim<Self>> extends WaitQueue.Node<Self> {
 export class Tenant<C extends Claim<C>> implements WaitQueue.WaitQueue<C>, WaitQueue.Node<Tenant<C>> {
   readonly id: string
   weight = 1
+  /** Its weight while it waits, else 0: its part of the queue's sum. */
   waitingWeight = 0
   head: C | undefined = undefined
   tail: C | undefined = undefined
@@ -38,10 +38,6 @@ export class Tenant<C extends Claim<C>> implements WaitQueue.WaitQueue<C>, WaitQ
   next: Tenant<C> | undefined = undefined
   /** Since when it neither waits nor runs, in ms of the clock; `undefined` while it does, and before its first claim. */
   restingSince: number | undefined = undefined
-  /** Time between two places for this tenant, in ms, while it waits; there once it has waited. */
-  gaps: FadingMean | undefined = undefined
-  /** When it last got a place, or began to wait, in ms of the clock. */
-  gapSince = 0
 
   constructor(id: string) {
     this.id = id

@@ -10,6 +10,7 @@ import type { BreakerPolicy } from "../../domain/policy.ts"
 import type { BreakerState, BreakerTransition } from "../../services/circuit-breaker.ts"
 import { Evidence } from "./evidence.ts"
 import { Lease } from "./lease.ts"
+import { OpenTime } from "./open-time.ts"
 import { Running } from "./running.ts"
 
 /** Pause (ms) between two batches of probes to a breaker that may not open, times 1 to 1.5. */
@@ -42,17 +43,13 @@ export class Cell {
   probing = 0
   private readonly host: Host
   private readonly evidence: Evidence
+  private readonly openTime: OpenTime
   /** Apart, because they become late at different ages. */
   private readonly streams = new Running<Lease>()
   private readonly wholes = new Running<Lease>()
   private generation = 0
   private openUntil = 0
-  /** The latest time that a Retry-After of the provider asked for. */
-  private notBefore = 0
   private forcedUntil = -Infinity
-  /** Doublings of the open time. */
-  private growth = 0
-  private closedAt = -Infinity
   /** Probes of this batch that were answered, or are so late that they count as slow answers. */
   private answered = 0
   private slowAnswers = 0
@@ -63,6 +60,7 @@ export class Cell {
     this.key = key
     this.host = host
     this.evidence = new Evidence(host.policy)
+    this.openTime = new OpenTime(host.policy, host.random)
   }
 
   now(): number {
@@ -114,12 +112,13 @@ export class Cell {
 
   private lookAt(calls: Running<Lease>, at: number): void {
     for (let call = calls.oldest; call !== undefined; call = calls.oldest) {
+      const slowMs = this.evidence.slowMs(call.streamed)
       const ms = at - call.begunAt
-      if (ms <= this.evidence.slowMs(call.streamed)) return
+      if (ms <= slowMs) return
       if (call.probe && ms <= hangs * this.host.policy.slowMs && !this.host.mayOpen(this, at, "slowness")) return
       call.isLate()
       if (call.probe) this.unanswered(at)
-      else this.count(call, at, false, true)
+      else this.slow(call, at, call.begunAt + slowMs)
     }
   }
 
@@ -129,45 +128,44 @@ export class Cell {
     this.evidence.learn(at, call.streamed, ms)
     if (counted) return
     if (call.probe) this.probed(at, slow)
-    else this.count(call, at, false, slow)
+    else if (slow) this.slow(call, at, at)
+    else {
+      this.evidence.answered(call, at)
+      this.judge(at, false)
+    }
   }
 
   failed(call: Lease, at: number, counted: boolean): void {
-    if (call.probe) this.reopen(at)
-    else if (counted) {
-      this.evidence.amend(call, at)
-      this.judge(at)
-    } else this.count(call, at, true, false)
+    if (call.probe) return this.reopen(at)
+    const condemned = counted ? this.evidence.amend(call, at) : this.evidence.failed(call, at)
+    this.judge(at, true, condemned)
   }
 
   cutShort(call: Lease, at: number, ms: number): void {
     const slow = ms > this.evidence.slowMs(call.streamed)
     if (call.probe && slow) this.unanswered(at)
     else if (call.probe) this.probing--
-    else if (slow) this.count(call, at, false, true)
+    else if (slow) this.slow(call, at, at)
   }
 
   paced(at: number, ms: number): void {
-    this.evidence.gap(at, ms)
-    this.judge(at)
+    this.judge(at, this.evidence.gap(at, ms))
   }
 
   askedToWait(ms: number): void {
-    if (ms > 0) this.notBefore = Math.max(this.notBefore, this.now() + ms)
+    if (ms > 0) this.openTime.ask(this.now() + ms)
   }
 
   trip(at: number, forMs: number): void {
     this.forcedUntil = -Infinity
-    this.openUntil = at + forMs
-    this.become("open", "manual", at)
+    this.open(at + forMs, "manual", at)
   }
 
   reset(at: number, forMs: number): void {
     this.forcedUntil = at + forMs
-    this.growth = 0
     this.evidence.unlearn()
     this.become("closed", "manual", at)
-    this.closedAt = -Infinity
+    this.openTime.forget()
   }
 
   private runningOf(call: Lease): Running<Lease> {
@@ -180,16 +178,17 @@ export class Cell {
     return wholeMs === Infinity ? this.host.policy.maxOpenMs : Math.max(wholeMs, this.host.policy.maxOpenMs)
   }
 
-  private count(call: Lease, at: number, failed: boolean, slow: boolean): void {
-    this.evidence.count(call, at, failed, slow)
-    this.judge(at)
+  private slow(call: Lease, at: number, lateAt: number): void {
+    this.evidence.slow(call, at, lateAt)
+    this.judge(at, true)
   }
 
-  private judge(at: number): void {
+  private judge(at: number, worse: boolean, condemned = false): void {
     if (at < this.forcedUntil) return
-    const charge = this.evidence.charge(at)
+    const charge = this.evidence.charge(at, worse, condemned)
     if (charge === undefined) return
-    if (this.host.mayOpen(this, at, charge === "failure-rate" ? "failures" : "slowness")) this.open(charge, at)
+    if (this.host.mayOpen(this, at, charge === "failure-rate" ? "failures" : "slowness"))
+      this.open(this.openTime.opens(at), charge, at)
     else if (charge === "failure-rate") this.spare(at)
   }
 
@@ -211,28 +210,14 @@ export class Cell {
 
   private reopen(at: number): void {
     if (this.host.mayOpen(this, at, "failures")) {
-      this.grow()
-      this.open("probe-failed", at)
+      this.open(this.openTime.reopens(at), "probe-failed", at)
     } else {
       this.nextBatch(this.probedAt + batchMs * (1 + 0.5 * this.host.random()), at)
     }
   }
 
-  private grow(): void {
-    const { maxOpenMs, openMs } = this.host.policy
-    if (openMs * 2 ** this.growth < maxOpenMs) this.growth++
-  }
-
-  private open(reason: Reason, at: number): void {
-    const { maxOpenMs, openMs, windowMs } = this.host.policy
-    if (this.state === "closed") {
-      // A relapse goes on where the last opening ended; each window that it stayed closed takes one doubling back.
-      const windows = Math.floor((at - this.closedAt) / windowMs)
-      if (windows < 1) this.grow()
-      else this.growth = Math.max(0, this.growth - windows)
-    }
-    const ms = Math.min(maxOpenMs, openMs * 2 ** this.growth)
-    this.openUntil = Math.max(at + ms * (0.8 + 0.4 * this.host.random()), this.asked(at))
+  private open(until: number, reason: Reason, at: number): void {
+    this.openUntil = until
     this.become("open", reason, at)
   }
 
@@ -245,14 +230,7 @@ export class Cell {
     this.epoch++
     this.beginBatch()
     this.spared = true
-    this.batchFrom = Math.max(from, this.asked(at))
-  }
-
-  /** What a Retry-After asked for, with jitter on top, within bounds. */
-  private asked(at: number): number {
-    const { maxOpenMs, openMs } = this.host.policy
-    if (this.notBefore <= at) return at
-    return Math.min(this.notBefore, at + 2 * maxOpenMs) + 0.2 * openMs * this.host.random()
+    this.batchFrom = Math.max(from, this.openTime.asked(at))
   }
 
   private beginBatch(): void {
@@ -272,8 +250,7 @@ export class Cell {
     this.generation++
     this.beginBatch()
     if (to === "closed") {
-      this.closedAt = atMs
-      this.notBefore = 0
+      this.openTime.closes(atMs)
       this.evidence.clear()
     }
     this.host.changed({ key: this.key, from, to, atMs, reason, generation: this.generation })

@@ -3,14 +3,15 @@
  * of the last few alone, what is usual there, and the judgement on them.
  */
 import type { BreakerPolicy } from "../../domain/policy.ts"
+import { Begins } from "./begins.ts"
 import { Recent } from "./recent.ts"
 import { Usual } from "./usual.ts"
 import { Window } from "./window.ts"
 
-/** When a call was counted, and which place it has among the recent ones by its begin and by its outcome; kept by the call. */
+/** How a call was counted, kept by the call: when, and its names among the recent begins and the recent outcomes. */
 export interface Counted {
   countedAt: number
-  place: number
+  begunAs: number
   outcome: number
 }
 
@@ -19,23 +20,27 @@ export type Charge = "failure-rate" | "slow-first-token" | "slow-gap"
 /** The last few calls alone must be worse than the window, by half of what is left of 1. */
 const strict = (rate: number): number => (1 + rate) / 2
 
+const reached = (part: number, all: number, rate: number): boolean => part > 0 && part >= rate * all
+
 export class Evidence {
   private readonly policy: BreakerPolicy
   private readonly window: Window
-  private readonly begun: Recent
-  private readonly calls: Recent
+  private readonly begins: Begins
+  private readonly outcomes: Recent
+  private readonly paces: Recent
   private readonly gaps: Recent
   private readonly firstToken: Usual
   private readonly whole: Usual
   private readonly tokenGap: Usual
 
   constructor(policy: BreakerPolicy) {
-    const { minimumCalls, slowFactor, slowGapMs, slowMs, windowMs } = policy
+    const { failureRate, minimumCalls, slowFactor, slowGapMs, slowMs, slowRate, windowMs } = policy
     this.policy = policy
     this.window = new Window(windowMs)
-    this.begun = new Recent(minimumCalls, windowMs)
-    this.calls = new Recent(minimumCalls, windowMs)
-    this.gaps = new Recent(minimumCalls, windowMs)
+    this.begins = new Begins(minimumCalls, strict(failureRate), windowMs)
+    this.outcomes = new Recent(minimumCalls, strict(failureRate), windowMs)
+    this.paces = new Recent(minimumCalls, strict(slowRate), windowMs)
+    this.gaps = new Recent(minimumCalls, strict(slowRate), windowMs)
     this.firstToken = new Usual(slowMs, slowFactor, minimumCalls)
     // How long a whole answer takes is up to its length: nothing but its own kind says what is slow.
     this.whole = new Usual(Infinity, slowFactor, minimumCalls)
@@ -53,54 +58,67 @@ export class Evidence {
     usual.learn(at, ms)
   }
 
-  /**
-   * A call has left. Where failures are quicker than answers, the answers to
-   * older calls hide them for a while; among the last calls to leave they stand
-   * out at once, and those without an outcome speak for the provider.
-   */
+  /** A call has left. */
   begin(call: Counted, at: number): void {
-    call.place = this.begun.add(at, false, false)
+    call.begunAs = this.begins.add(at)
   }
 
-  count(call: Counted, at: number, failed: boolean, slow: boolean): void {
-    this.window.add(at, failed, slow)
-    call.countedAt = at
-    if (failed) this.begun.amend(call.place)
-    call.outcome = this.calls.add(at, failed, slow)
+  answered(call: Counted, at: number): void {
+    this.count(call, at, false, false)
   }
 
-  /** A call that was counted as no failure has failed after all. */
-  amend(call: Counted, at: number): void {
+  /** `lateAt`: since when it has been slow. */
+  slow(call: Counted, at: number, lateAt: number): void {
+    this.paces.turn(this.count(call, at, false, true), lateAt)
+  }
+
+  /** Whether the calls that left before it have failed too. */
+  failed(call: Counted, at: number): boolean {
+    this.count(call, at, true, false)
+    this.outcomes.turn(call.outcome, at)
+    return this.begins.fail(call.begunAs, at)
+  }
+
+  /** The same of a call that was counted as answered or slow. */
+  amend(call: Counted, at: number): boolean {
     this.window.amend(at, call.countedAt)
-    this.begun.amend(call.place)
-    this.calls.amend(call.outcome)
+    this.outcomes.turn(call.outcome, at)
+    return this.begins.fail(call.begunAs, at)
   }
 
-  /** A stream had `ms` between its tokens. */
-  gap(at: number, ms: number): void {
+  /** A stream had `ms` between its tokens. Says whether it was slow. */
+  gap(at: number, ms: number): boolean {
     const slow = ms > this.tokenGap.slowMs
     this.tokenGap.learn(at, ms)
     this.window.addGap(at, slow)
-    this.gaps.add(at, false, slow)
+    const gap = this.gaps.add(at)
+    if (slow) this.gaps.turn(gap, at)
+    return slow
   }
 
-  /** What the breaker should open for, if anything. */
-  charge(at: number): Charge | undefined {
-    const { failureRate, slowRate } = this.policy
+  /**
+   * What the breaker should open for, if anything. `worse`: what was noted last
+   * was bad (a single disaster passes while better news come in); `condemned`:
+   * what {@link failed} said of it.
+   */
+  charge(at: number, worse: boolean, condemned: boolean): Charge | undefined {
+    const { failureRate, minimumCalls, slowRate } = this.policy
     const { calls, failures, gaps, slow, slowGaps } = this.window.totals(at)
-    const most = strict(failureRate)
-    if (this.reached(failures, calls, failureRate)) return "failure-rate"
-    if (this.calls.failing(at, most) || this.begun.failing(at, most)) return "failure-rate"
-    if (this.reached(slow, calls, slowRate) || this.calls.slowing(at, strict(slowRate))) return "slow-first-token"
-    if (this.reached(slowGaps, gaps, slowRate) || this.gaps.slowing(at, strict(slowRate))) return "slow-gap"
-    return undefined
+    if (calls >= minimumCalls) {
+      if (condemned || reached(failures, calls, failureRate)) return "failure-rate"
+      if (worse && this.outcomes.condemns(at)) return "failure-rate"
+      if (reached(slow, calls, slowRate) || (worse && this.paces.condemns(at))) return "slow-first-token"
+    }
+    if (gaps < minimumCalls) return undefined
+    return reached(slowGaps, gaps, slowRate) || (worse && this.gaps.condemns(at)) ? "slow-gap" : undefined
   }
 
   /** Drop the outcomes; what is usual stays. */
   clear(): void {
     this.window.clear()
-    this.begun.clear()
-    this.calls.clear()
+    this.begins.clear()
+    this.outcomes.clear()
+    this.paces.clear()
     this.gaps.clear()
   }
 
@@ -111,7 +129,11 @@ export class Evidence {
     this.tokenGap.forget()
   }
 
-  private reached(part: number, all: number, rate: number): boolean {
-    return all >= this.policy.minimumCalls && part > 0 && part >= rate * all
+  /** The name among the paces. */
+  private count(call: Counted, at: number, failed: boolean, slow: boolean): number {
+    this.window.add(at, failed, slow)
+    call.countedAt = at
+    call.outcome = this.outcomes.add(at)
+    return this.paces.add(at)
   }
 }

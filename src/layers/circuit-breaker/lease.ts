@@ -19,7 +19,7 @@ export class Lease implements BreakerLease, Runner<Lease> {
   streamed = true
   /** See `Counted`. */
   countedAt = 0
-  place = -1
+  begunAs = -1
   outcome = -1
   before: Lease | undefined = undefined
   after: Lease | undefined = undefined

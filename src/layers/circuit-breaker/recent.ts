@@ -1,73 +1,72 @@
 /**
- * The last few outcomes alone, whatever the rate of calls. A time window says
- * what a provider did in the last seconds, and most of that is good when it
- * has only just died; the last few calls show it at once.
+ * How many of the last few were bad, whatever the rate of calls. A time window
+ * says what a provider did in the last seconds, and most of that is good when
+ * it has only just died; the last few calls show it at once.
+ *
+ * But at a high rate the last few are a moment, in which one lost connection
+ * can take all of them along. So what is bad must have been so for a while.
  */
 
-const failedBit = 1
-const slowBit = 2
+/** What goes wrong within so many ms may have gone wrong but once. */
+export const momentMs = 100
 
 export class Recent {
   private readonly size: number
+  private readonly most: number
   private readonly windowMs: number
-  /** Rings, which grow up to `size` with use: a size that is never reached costs nothing. */
-  private readonly kinds: Array<number> = []
-  private readonly times: Array<number> = []
+  /** Rings, which grow up to `size` with use: a size that is never reached costs nothing. When each came, and when it turned bad. */
+  private readonly cameAt: Array<number> = []
+  private readonly badAt: Array<number> = []
   private count = 0
-  private failed = 0
-  private slow = 0
+  private bad = 0
+  /** Since when too many are bad; Infinity while they are not. */
+  private since = Infinity
 
-  /** The last `size` outcomes; one that is older than `windowMs` does not count. */
-  constructor(size: number, windowMs: number) {
+  /** Of the last `size`, fewer than `share` may be bad; one that came `windowMs` ago does not count. */
+  constructor(size: number, share: number, windowMs: number) {
     this.size = size
+    this.most = share * size
     this.windowMs = windowMs
   }
 
-  /** Note an outcome at `now` (epoch ms). The number returned names it for {@link amend}. */
-  add(now: number, failed: boolean, slow: boolean): number {
+  /** One more, at `now` (epoch ms), which is good until it is said to be bad. The number returned names it. */
+  add(now: number): number {
     const index = this.count % this.size
-    if (index < this.kinds.length) this.uncount(this.kinds[index]!)
-    this.kinds[index] = (failed ? failedBit : 0) | (slow ? slowBit : 0)
-    this.times[index] = now
-    if (failed) this.failed++
-    if (slow) this.slow++
+    if (this.count >= this.size && this.badAt[index]! < Infinity) this.bad--
+    this.cameAt[index] = now
+    this.badAt[index] = Infinity
+    this.settle()
     return this.count++
   }
 
-  /** An outcome that was no failure has become one; nothing happens where it is forgotten already. */
-  amend(outcome: number): void {
-    if (outcome < 0 || outcome < this.count - this.size) return
-    this.kinds[outcome % this.size]! |= failedBit
-    this.failed++
+  /** It has turned out bad at `now`; nothing happens where it is not among the last any more. */
+  turn(name: number, now: number): void {
+    if (name < 0 || name < this.count - this.size) return
+    const index = name % this.size
+    if (this.badAt[index]! < Infinity) return
+    this.badAt[index] = now
+    this.bad++
+    this.settle()
   }
 
-  /** Whether the ring is full of outcomes of the window, and at least `share` of them failed. */
-  failing(now: number, share: number): boolean {
-    return this.failed >= share * this.size && this.failed > 0 && this.full(now)
-  }
-
-  /** The same about slow ones. */
-  slowing(now: number, share: number): boolean {
-    return this.slow >= share * this.size && this.slow > 0 && this.full(now)
-  }
-
-  clear(): void {
-    this.kinds.length = 0
-    this.times.length = 0
-    this.count = 0
-    this.failed = 0
-    this.slow = 0
-  }
-
-  private full(now: number): boolean {
-    if (this.count < this.size) return false
-    const age = now - this.times[this.count % this.size]!
+  /** Whether it is full, all of it of this window, and too many have been bad for more than a moment. */
+  condemns(now: number): boolean {
+    if (this.count < this.size || now - this.since < momentMs) return false
+    const age = now - this.cameAt[this.count % this.size]!
     // A negative age: the clock was set back.
     return age >= 0 && age < this.windowMs
   }
 
-  private uncount(kind: number): void {
-    if ((kind & failedBit) !== 0) this.failed--
-    if ((kind & slowBit) !== 0) this.slow--
+  clear(): void {
+    this.cameAt.length = 0
+    this.badAt.length = 0
+    this.count = 0
+    this.bad = 0
+    this.since = Infinity
+  }
+
+  private settle(): void {
+    if (this.bad === 0 || this.bad < this.most) this.since = Infinity
+    else if (this.since === Infinity) for (const at of this.badAt) this.since = Math.min(this.since, at)
   }
 }

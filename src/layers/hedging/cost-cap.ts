@@ -8,13 +8,16 @@
 /** Saved up are at most so many answers' worth of tokens, so that calm hours do not pay for one wild minute. */
 const mostAnswers = 10
 
-/** Weight of an answer in the mean size of answers. */
+/** Weight of a sample in the mean size of answers, and in that of second calls. */
 const weight = 1 / 64
+
+const towards = (mean: number, value: number): number => (mean === 0 ? value : mean + (value - mean) * weight)
 
 export class CostCap {
   private readonly share: number
   private saved = 0
-  private mean = 0
+  private meanAnswer = 0
+  private meanHedge = 0
 
   /** `share` of the tokens of answers, 0 to 1. */
   constructor(share: number) {
@@ -26,14 +29,20 @@ export class CostCap {
     return this.saved
   }
 
+  /** The share of calls whose hedges it can pay for in the long run; 1 while that is not known. */
+  get affordable(): number {
+    return this.meanHedge === 0 ? 1 : Math.min(1, (this.share * this.meanAnswer) / this.meanHedge)
+  }
+
   /** An answer of `tokens` tokens, input and output. */
   earn(tokens: number): void {
-    this.mean = this.mean === 0 ? tokens : this.mean + (tokens - this.mean) * weight
+    this.meanAnswer = towards(this.meanAnswer, tokens)
     this.put(this.share * tokens)
   }
 
   /** Take out `tokens`, if they are there. */
   spend(tokens: number): boolean {
+    this.meanHedge = towards(this.meanHedge, tokens)
     if (tokens > this.saved) return false
     this.saved -= tokens
     return true
@@ -45,6 +54,6 @@ export class CostCap {
   }
 
   private put(tokens: number): void {
-    this.saved = Math.min(mostAnswers * this.mean, this.saved + tokens)
+    this.saved = Math.min(mostAnswers * this.meanAnswer, this.saved + tokens)
   }
 }

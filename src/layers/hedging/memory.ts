@@ -16,17 +16,33 @@ import { Lateness } from "./lateness.ts"
 /** A quantile is read again when the window has moved on or has grown by one sample in so many. */
 const freshness = 64
 
+/** One-sided 95 % of the normal distribution. */
+const z = 1.645
+
+/**
+ * The share that is read for `quantile` of `n` samples: the lower confidence
+ * limit of that quantile (normal approximation of the binomial; Conover,
+ * "Practical Nonparametric Statistics", section 3.2). Where the slow calls are
+ * as many as the quantile leaves out, the quantile itself lies among the fast
+ * ones or among the slow ones by mere chance. Too early costs little, and that
+ * is capped; too late is no hedge at all.
+ */
+const lowerLimit = (quantile: number, n: number): number =>
+  Math.max(0, quantile - z * Math.sqrt((quantile * (1 - quantile)) / n))
+
 class Cell {
   readonly histogram: Histogram
   readonly lateness: Lateness
   private readonly policy: HedgePolicy
+  private readonly cap: CostCap
   /** From when on a first token is late; `undefined` while too little is known. */
   private lateAfterMs: number | undefined
   private usualMs = 0
   private unread = 0
 
-  constructor(policy: HedgePolicy) {
+  constructor(policy: HedgePolicy, cap: CostCap) {
     this.policy = policy
+    this.cap = cap
     this.histogram = new Histogram(policy.windowMs)
     this.lateness = new Lateness(policy.maxLateShare, 1 - policy.quantile)
   }
@@ -54,7 +70,10 @@ class Cell {
   private read(): void {
     this.unread = 0
     const { minimumSamples, quantile } = this.policy
-    this.lateAfterMs = this.histogram.seen < minimumSamples ? undefined : this.histogram.quantile(quantile)
+    const { seen } = this.histogram
+    // Where not all that are late can be paid for, the longest waits are worth it most.
+    const q = Math.max(lowerLimit(quantile, seen), 1 - this.cap.affordable)
+    this.lateAfterMs = seen < minimumSamples ? undefined : this.histogram.quantile(q)
     if (this.lateAfterMs === undefined) this.lateness.clear()
     else this.usualMs = this.histogram.quantile(0.5) ?? 0
   }
@@ -74,7 +93,7 @@ export const make = Effect.fnUntraced(function* (policy: HedgePolicy) {
     observe: (key, ms, censored, late) => {
       let cell = cells.get(key)
       if (cell === undefined) {
-        cell = new Cell(policy)
+        cell = new Cell(policy, cap)
         cells.set(key, cell)
       }
       cell.observe(clock.currentTimeMillisUnsafe(), ms, censored, late)

@@ -56,8 +56,6 @@ const randomOf = (seed: number, process: number): Context.Service.Shape<typeof R
   }
 }
 
-const silent = TelemetryStandard.layerNone
-
 /** A process's way to a shared provider. */
 const reached = (
   upstream: Upstream,
@@ -86,6 +84,7 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<Fleet, never, Scope.Scope> {
   const { config, listener, seed, size } = options
   const scope = yield* Effect.scope
+  const ambient = yield* Effect.context<never>()
   const engines: Record<string, Engine.Engine> = {}
   for (const [name, sim] of Object.entries(options.providers)) {
     // Each run draws its own times, and each provider of a run too.
@@ -106,16 +105,14 @@ export const make = Effect.fnUntraced(function* (options: {
         ])
       )
     )
+    const random = randomOf(seed, index)
     // A memo map of its own: layers that several processes build from one constant must not be shared.
     const services = yield* Layer.buildWithMemoMap(
-      Layer.merge(Ballast.layerOver(config, provider), silent),
+      Layer.merge(Ballast.layerOver(config, provider), TelemetryStandard.layerNone),
       Layer.makeMemoMapUnsafe(),
       scope
-    ).pipe(Effect.provideService(Random.Random, randomOf(seed, index)))
-    // Requests draw from the same generator as the services of their process.
-    const context = Context.add(services, Random.Random, randomOf(seed, size + index))
-    const ambient = yield* Effect.context<never>()
-    processes.push({ index, context: Context.merge(ambient, context) })
+    ).pipe(Effect.provideService(Random.Random, random))
+    processes.push({ index, context: Context.merge(ambient, Context.add(services, Random.Random, random)) })
     yield* Effect.forkIn(
       Stream.runForEach(Context.get(services, CircuitBreaker).transitions, (transition) =>
         Effect.sync(() => listener.transition({ ...transition, process: index }))

@@ -57,7 +57,11 @@ const offeredStroke = `stroke="${pale}" stroke-width="1.5" stroke-dasharray="3 4
 
 const panelOf = (picture: Picture, panel: Panel, top: number): ReadonlyArray<string> => {
   const { durationS, marks, stepS } = picture
-  const { step, top: most } = scale(Math.max(...panel.offered, ...panel.lines.flatMap(({ values }) => values), 0))
+  // Room above the highest point, for the names of the marks.
+  const room = picture.marks.length > 0 ? 1.15 : 1
+  const { step, top: most } = scale(
+    room * Math.max(...panel.offered, ...panel.lines.flatMap(({ values }) => values), 0)
+  )
   const bottom = top + size.panel
   const x = (seconds: number) => size.left + (Math.min(seconds, durationS) / durationS) * plotWidth
   const y = (value: number) => bottom - (value / most) * size.panel

@@ -42,7 +42,7 @@ const panel = (picture: Picture, { lines, offered, title }: Panel): ReadonlyArra
   const label = (text: string) => text.padEnd(indent)
   return [
     `${title}: visits answered in time, of those offered (${rate(mean(offered))}/s on average), every ${picture.stepS} s`,
-    `${label("offered")}${offered.map((value) => bar(value, most)).join("")}`,
+    `${label("offered")}${offered.map((value) => bar(value, value > 0 ? most : 0)).join("")}`,
     ...lines.map(
       ({ name, values }) => `${label(name)}${values.map((value, step) => bar(value, offered[step] ?? 0)).join("")}`
     ),

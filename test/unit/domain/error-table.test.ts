@@ -1,5 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { errorBody, errorTable, keyOf, retryAfterMs, rowOf } from "../../../src/domain/error-table.ts"
+import {
+  errorBody,
+  errorTable,
+  isBallastError,
+  isRefusal,
+  keyOf,
+  retryAfterMs,
+  rowOf
+} from "../../../src/domain/error-table.ts"
 import type { ErrorKey, ErrorRow } from "../../../src/domain/error-table.ts"
 import * as Errors from "../../../src/domain/errors.ts"
 import { entries, samples } from "../../support/error-samples.ts"
@@ -106,10 +114,51 @@ describe("errorBody", () => {
     }
   })
 
+  it("has the operator's help where the fault is not the client's, and only there", () => {
+    const help = { message: "We are on it.", link: "https://status.example.com" }
+    for (const [key, error] of entries) {
+      const own = errorBody(error).error
+      const helped = errorBody(error, undefined, help).error
+      if (isRefusal(errorTable[key].status)) {
+        assert.deepStrictEqual(helped, {
+          ...own,
+          message: `We are on it. (${own.message})`,
+          help: "We are on it.",
+          help_url: "https://status.example.com"
+        })
+      } else {
+        assert.deepStrictEqual(helped, own)
+        assert.isBelow(errorTable[key].status, 500)
+      }
+    }
+    const bare = errorBody(samples["CircuitBreakerError.Open"], undefined, { link: "https://status" }).error
+    assert.strictEqual(bare.message, samples["CircuitBreakerError.Open"].message)
+    assert.notProperty(bare, "help")
+    assert.notProperty(errorBody(samples["CircuitBreakerError.Open"], undefined, {}).error, "help_url")
+  })
+
   it("has a request id where one is known, the given one first", () => {
     const error = new Errors.AuthError({ requestId: "req_1", reason: { _tag: "MissingKey" } })
     assert.strictEqual(errorBody(error).error.request_id, "req_1")
     assert.strictEqual(errorBody(error, "req_2").error.request_id, "req_2")
     assert.notProperty(errorBody(samples["AuthError.MissingKey"]).error, "request_id")
+  })
+})
+
+describe("isBallastError", () => {
+  it("knows each of ours, and nobody else's", () => {
+    for (const [, error] of entries) assert.isTrue(isBallastError(error))
+    for (const other of [
+      undefined,
+      null,
+      "RequestError",
+      new Error("x"),
+      { _tag: "RequestError" },
+      { _tag: "RequestError", reason: null },
+      { _tag: "RequestError", reason: { _tag: "Own" } },
+      { _tag: 1, reason: { _tag: 2 } }
+    ]) {
+      assert.isFalse(isBallastError(other))
+    }
   })
 })

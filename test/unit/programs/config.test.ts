@@ -224,6 +224,39 @@ const table: ReadonlyArray<readonly [name: string, input: unknown, path: string,
     "9000",
     "policies.timeouts.hardMs, which is 8000"
   ],
+  [
+    "a smaller model that is not there",
+    base({ models: [{ ...model, smaller: "mini" }] }),
+    "models[0].smaller",
+    '"mini"',
+    'the alias of a chat model: "m"'
+  ],
+  [
+    "a cap of nothing",
+    base({ policies: { brownout: { shorter: { maxTokens: 0 } } } }),
+    "policies.brownout.shorter.maxTokens",
+    "0",
+    "greater than or equal to 1"
+  ],
+  [
+    "pressure without a cap",
+    base({ policies: { brownout: { shorter: { above: 1 } } } }),
+    "policies.brownout.shorter.maxTokens",
+    "nothing",
+    "most output tokens"
+  ],
+  [
+    "a link that is none",
+    base({ policies: { brownout: { refusal: { link: "javascript:alert(1)" } } } }),
+    "policies.brownout.refusal.link",
+    "an http:// or https:// URL"
+  ],
+  [
+    "misspelt rung",
+    base({ policies: { brownout: { partail: true } } }),
+    "policies.brownout.partail",
+    'did you mean "partial"?'
+  ],
   ["ratio above one", base({ telemetry: { sampleRatio: 2 } }), "telemetry.sampleRatio", "2", "between 0 and 1"],
   [
     "switch for no model",

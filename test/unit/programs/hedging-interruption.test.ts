@@ -77,7 +77,7 @@ const sweep = (
     const { world } = made
     return Effect.gen(function* () {
       for (let ops = 3; ops <= 64; ops++) {
-        for (const moment of [0, 1, 2, 3, 5, 8]) {
+        for (const moment of [0, 1, 3, 8]) {
           for (const ms of options.passes) {
             const where = `${ops} operations a turn, after ${ms} ms, turn ${moment}`
             const fiber = yield* Effect.forkChild(Effect.provideService(ask, Scheduler.MaxOpsBeforeYield, ops))
@@ -85,7 +85,10 @@ const sweep = (
             yield* turns(40)
             yield* TestClock.adjust(ms)
             yield* turns(moment)
-            yield* Fiber.interrupt(fiber)
+            fiber.interruptUnsafe()
+            // A guard that is far away is not interrupted in the middle of its answer.
+            if (options.far === true) yield* TestClock.adjust(10)
+            yield* Fiber.await(fiber)
             // The loser of a hedge is not waited for: it has its last turns.
             yield* turns(10)
             yield* balanced(world, where)

@@ -49,6 +49,28 @@ describe("Request.run", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("a scope may be closed with anybody's failure, whatever it looks like", () => {
+    const { layer, world } = make({})
+    const foreign = [{ _tag: "Mine", reason: { _tag: "Own" } }, { _tag: "Mine", reason: undefined }, "text"]
+    return Effect.gen(function* () {
+      for (const error of foreign) {
+        yield* Effect.exit(
+          Effect.scoped(
+            Effect.andThen(
+              Request.run("chat", () => Effect.void),
+              Effect.fail(error)
+            )
+          )
+        )
+      }
+      assert.deepStrictEqual(
+        world.ended.map(({ outcome, rung }) => [outcome, rung]),
+        foreign.map(() => ["defect", "full"])
+      )
+      yield* balanced(world)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("hands its record to everything below", () => {
     const { layer, world } = make({})
     return Effect.gen(function* () {

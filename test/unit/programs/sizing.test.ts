@@ -115,6 +115,24 @@ describe("Sizing.ofChat", () => {
   })
 })
 
+describe("Sizing.fit", () => {
+  it.effect("sizes for another model than the one that was asked for", () => {
+    const { layer } = counting(100, 90)
+    return Effect.gen(function* () {
+      const record = yield* Effect.scoped(
+        Request.run("chat", (running): Effect.Effect<Request.Request["record"], CompleteError> => {
+          running.record.model = "asked"
+          return Effect.map(Sizing.fit(running, model, chat({ max_tokens: 5 })), (size) => {
+            assert.deepStrictEqual(size, { input: 100, output: 5 })
+            return running.record
+          })
+        })
+      )
+      assert.deepInclude(record, { model: "asked", estimatedInput: 100 })
+    }).pipe(Effect.provide(layer))
+  })
+})
+
 describe("Sizing.ofEmbedding", () => {
   it.effect("is the estimate, without a limit", () => {
     const { layer, state } = counting(50_000, 1)

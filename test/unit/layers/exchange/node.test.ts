@@ -238,6 +238,61 @@ describe("a slow client", () => {
   )
 })
 
+/** More than all the kernel's buffers on the way hold. */
+const large = "x".repeat(16_000_000)
+
+describe("a complete answer", () => {
+  it.live("that its client does not take is being handled until it is cut", () =>
+    Effect.gen(function* () {
+      const { edge, port } = yield* start((exchange) => Effect.sync(() => exchange.respond(200, [], large)))
+      const socket = yield* stuck(port)
+      const began = performance.now()
+      assert.strictEqual(edge.active(), 1)
+      yield* edge.idle
+      assert.isAtLeast(performance.now() - began, limits.slowClientMs / 2)
+      assert.strictEqual(edge.active(), 0)
+      socket.resume()
+      yield* Effect.callback<void>((resume) => {
+        socket.on("close", () => resume(Effect.void))
+      })
+    })
+  )
+
+  it.live("that its client takes late is being handled to its last byte", () =>
+    Effect.gen(function* () {
+      const { edge, port } = yield* start((exchange) =>
+        Effect.sync(() => {
+          exchange.begin(200, [])
+          exchange.write(large)
+          exchange.end()
+        })
+      )
+      const socket = yield* stuck(port)
+      assert.strictEqual(edge.active(), 1)
+      let last = ""
+      const closed = Effect.callback<void>((resume) => {
+        socket.on("data", (part: Buffer) => {
+          last = part.toString("latin1")
+        })
+        socket.on("close", () => resume(Effect.void))
+        socket.resume()
+      })
+      yield* closed
+      assert.isTrue(last.endsWith("0\r\n\r\n"))
+      yield* edge.idle
+    })
+  )
+
+  it.live("that is taken at once is not waited for", () =>
+    Effect.gen(function* () {
+      const { edge, url } = yield* start((exchange) => Effect.sync(() => exchange.respond(200, [], "x")))
+      const answer = yield* ask(url)
+      assert.strictEqual(answer.text, "x")
+      assert.strictEqual(edge.active(), 0)
+    })
+  )
+})
+
 describe("a client that leaves", () => {
   it.live("interrupts its handler", () =>
     Effect.gen(function* () {

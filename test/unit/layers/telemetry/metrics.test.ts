@@ -241,6 +241,38 @@ describe("metrics from records", () => {
     })
   )
 
+  it.effect("count answers by model, rung and reason; not what was left or broke", () =>
+    Effect.gen(function* () {
+      const { read, see } = yield* fresh
+      see(record())
+      see(record())
+      see(record({ rung: "smaller-model", degradedReason: "CircuitBreakerError.Open" }))
+      see(record({ rung: "shorter", degradedReason: "pressure" }))
+      see(record({ rung: "shorter", degradedReason: "pressure", outcome: "cancelled" }))
+      see(record({ rung: "refused", degradedReason: "BulkheadError.QueueFull", outcome: "BulkheadError.QueueFull" }))
+      see(record({ outcome: "ProviderError.Truncated" }))
+      see(record({ outcome: "ProviderError.BadRequest" }))
+      assert.deepStrictEqual(named(read(), "llm_answers_total"), {
+        "llm_answers_total{model=duo,reason=none,rung=full}": 2,
+        "llm_answers_total{model=duo,reason=CircuitBreakerError.Open,rung=smaller-model}": 1,
+        "llm_answers_total{model=duo,reason=pressure,rung=shorter}": 1,
+        "llm_answers_total{model=duo,reason=BulkheadError.QueueFull,rung=refused}": 1
+      })
+    })
+  )
+
+  it.effect("put what a smaller model cost to its own account", () =>
+    Effect.gen(function* () {
+      const { read, see } = yield* fresh
+      see(record({ answeredBy: "small", usage: Usage.make(3, 4), cost: 2_000_000 }))
+      assert.deepStrictEqual(named(read(), "llm_cost_usd_total"), {
+        "llm_cost_usd_total{model=small,tenant=acme}": 2
+      })
+      assert.deepStrictEqual(Object.values(named(read(), "llm_requests_total")), [1])
+      assert.property(read(), "llm_requests_total{model=duo,operation=chat,outcome=ok,status=200}")
+    })
+  )
+
   it.effect("count what is in flight, and come back to none", () =>
     Effect.gen(function* () {
       const { read, recorder } = yield* fresh

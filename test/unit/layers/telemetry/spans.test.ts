@@ -79,12 +79,21 @@ describe("spans from records", () => {
       "gen_ai.usage.input_tokens": 100,
       "gen_ai.usage.output_tokens": 20,
       "llm.attempts": 1,
+      "llm.brownout.rung": "full",
       "llm.cost.usd": 0.00014,
       "llm.feature": "default",
       "llm.prompt.tokens_estimated": 90,
       "llm.request.id": "req-1",
       "llm.tenant.id": "acme",
       "llm.tenant.tier": "standard"
+    })
+  })
+
+  it("an answer that is not full says from which rung it is, and why", () => {
+    const [root] = traced(record({ rung: "smaller-model", degradedReason: "CircuitBreakerError.Open" }))
+    assert.deepInclude(attributes(root), {
+      "llm.brownout.rung": "smaller-model",
+      "llm.brownout.reason": "CircuitBreakerError.Open"
     })
   })
 

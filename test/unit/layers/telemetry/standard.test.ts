@@ -102,6 +102,19 @@ describe("standard telemetry: which requests get a span tree", () => {
     )
   }
 
+  it.effect("an answer that is not full: always; a refusal of a client's own limits: not for that alone", () =>
+    Effect.gen(function* () {
+      const less = record({ rung: "partial", degradedReason: "ProviderError.Truncated" })
+      assert.strictEqual(roots(yield* after({}, [less])).length, 1)
+      const limited = record({
+        outcome: "RateLimitError.Exceeded",
+        rung: "refused",
+        degradedReason: "RateLimitError.Exceeded"
+      })
+      assert.strictEqual(roots(yield* after({}, [limited])).length, 0)
+    })
+  )
+
   it.effect("as the caller's own traceparent decides; its span is the parent", () =>
     Effect.gen(function* () {
       const sampled = record({ trace: trace(true) })

@@ -55,6 +55,30 @@ describe("check", () => {
     )
   })
 
+  it("a smaller model exists, chats, and never leads back", () => {
+    const chat = (alias: string, smaller?: string) => ({
+      alias,
+      candidates: ["p/x"] as const,
+      price,
+      ...(smaller === undefined ? {} : { smaller })
+    })
+    const vectors = { alias: "v", kind: "embedding" as const, candidates: ["p/x"] as const, price }
+    const found = (...models: NonNullable<BallastConfigInput["models"]>) =>
+      problems({ models }).map(({ allowed, hint, path }) => [path, hint ?? allowed])
+    assert.deepStrictEqual(found(chat("a", "b"), chat("b", "c"), chat("c")), [])
+    assert.deepStrictEqual(found(chat("big", "smal"), chat("small")), [["models[0].smaller", 'did you mean "small"?']])
+    assert.deepStrictEqual(found(chat("a", "v"), vectors), [["models[0].smaller", 'the alias of a chat model: "a"']])
+    assert.deepStrictEqual(found(chat("a"), { ...vectors, smaller: "a" }), [
+      ["models[1].smaller", 'nothing for kind "embedding"; only "chat"']
+    ])
+    assert.deepStrictEqual(found(chat("a", "a")), [["models[0].smaller", 'the circle is "a" -> "a"']])
+    // The way into a circle is not a part of it.
+    assert.deepStrictEqual(found(chat("in", "a"), chat("a", "b"), chat("b", "a")), [
+      ["models[1].smaller", 'the circle is "a" -> "b" -> "a"'],
+      ["models[2].smaller", 'the circle is "b" -> "a" -> "b"']
+    ])
+  })
+
   it("an open server listens on loopback alone; one with keys listens where it likes", () => {
     assert.deepStrictEqual(paths({ server: { host: "0.0.0.0" } }), ["server.host"])
     const keys = [{ key: { env: "K" }, tenant: "t" }]

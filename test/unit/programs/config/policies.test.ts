@@ -13,13 +13,16 @@ describe("merge", () => {
       timeouts: { hardMs: 9_000 },
       bulkhead: { maxQueue: 1 },
       retry: { maxRetries: 0 },
-      rateLimits: { tenant: { tokensPerMinute: 5 }, premiumFactor: 3 }
+      rateLimits: { tenant: { tokensPerMinute: 5 }, premiumFactor: 3 },
+      brownout: { partial: true, refusal: { message: "Busy." } }
     })
     assert.deepStrictEqual(merged, {
       timeouts: { ...Policy.defaults.timeouts, hardMs: 9_000 },
       bulkhead: { ...Policy.defaults.bulkhead, maxQueue: 1 },
       breaker: Policy.defaults.breaker,
       retry: { ...Policy.defaults.retry, maxRetries: 0 },
+      hedge: Policy.defaults.hedge,
+      brownout: { partial: true, refusal: { message: "Busy." } },
       rateLimits: { ...Policy.defaults.rateLimits, tenant: { tokensPerMinute: 5 }, premiumFactor: 3 }
     })
   })

@@ -133,6 +133,25 @@ describe("answer and stream", () => {
     })
   })
 
+  it("say how full the answer is, why it is not, and how old it is", () => {
+    const full = headersOf(Headers.answer(answered, 1_000, "application/json"))
+    assert.strictEqual(full["x-llm-answer"], "full")
+    assert.notProperty(full, "x-llm-degraded-reason")
+    assert.notProperty(full, "age")
+    const stale = { rung: "stale", degradedReason: "CircuitBreakerError.Open" } as const
+    const degraded = { rung: stale.rung, reason: stale.degradedReason, ageMs: 90_999 } as const
+    for (const headers of [
+      Headers.answer({ ...answered, ...stale }, 1_000, "application/json", degraded),
+      Headers.stream({ ...answered, ...stale }, 1_000, degraded)
+    ]) {
+      assert.deepInclude(headersOf(headers), {
+        "x-llm-answer": "stale",
+        "x-llm-degraded-reason": "CircuitBreakerError.Open",
+        age: "90"
+      })
+    }
+  })
+
   it("say no price before the end is known", () => {
     const headers = headersOf(Headers.stream({ ...answered, outcome: "pending" }, 1_000))
     assert.notProperty(headers, "x-llm-cost-usd")

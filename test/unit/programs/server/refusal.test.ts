@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import * as Caller from "../../../../src/domain/caller.ts"
-import { retryAfterMs, rowOf } from "../../../../src/domain/error-table.ts"
+import { isRefusal, retryAfterMs, rowOf } from "../../../../src/domain/error-table.ts"
+import type { Help } from "../../../../src/domain/error-table.ts"
 import * as Errors from "../../../../src/domain/errors.ts"
 import type { BallastError } from "../../../../src/domain/errors.ts"
 import * as Refusal from "../../../../src/programs/server/refusal.ts"
@@ -26,8 +27,8 @@ const record = (called = 0) => {
   return made
 }
 
-const refuse = (error: BallastError, called = 0, seed = "a") =>
-  Effect.map(Refusal.make(error, record(called), 5).pipe(Random.withSeed(seed)), ({ body, headers, status }) => ({
+const refuse = (error: BallastError, called = 0, seed = "a", help: Help = {}) =>
+  Effect.map(Refusal.make(error, record(called), 5, help).pipe(Random.withSeed(seed)), ({ body, headers, status }) => ({
     status,
     headers: headersOf(headers),
     error: JSON.parse(body).error
@@ -66,6 +67,23 @@ describe("a refusal", () => {
       assert.isAtLeast(Number(pause), known ?? 1_000)
       assert.isAtMost(Number(pause), known === undefined ? 5_000 : Math.ceil(known * 1.1))
       assert.strictEqual(headers["retry-after"], String(Math.ceil(Number(pause) / 1_000)))
+    })
+  )
+
+  it.effect.each(entries)("%s: is the last rung where the fault is not the client's", ([key, error]) =>
+    Effect.gen(function* () {
+      const { headers } = yield* refuse(error)
+      const rung = [headers["x-llm-answer"], headers["x-llm-degraded-reason"]]
+      assert.deepStrictEqual(rung, isRefusal(rowOf(error).status) ? ["refused", key] : [undefined, undefined])
+    })
+  )
+
+  it.effect("has the operator's words and link", () =>
+    Effect.gen(function* () {
+      const help = { message: "We are on it.", link: "https://status.example.com" }
+      const { error } = yield* refuse(samples["CircuitBreakerError.Open"], 0, "a", help)
+      assert.deepInclude(error, { help: help.message, help_url: help.link, request_id: "req_1" })
+      assert.isTrue(String(error.message).startsWith("We are on it. ("))
     })
   )
 
@@ -108,9 +126,13 @@ describe("a refusal", () => {
 
 describe("in a stream", () => {
   it("is one event, without an end", () => {
-    const text = Refusal.event(samples["ProviderError.Truncated"], "req_1")
+    const text = Refusal.event(samples["ProviderError.Truncated"], "req_1", { message: "Sorry." })
     assert.match(text, /^data: [^\n]+\n\n$/)
-    assert.deepInclude(JSON.parse(text.slice(6)).error, { code: "upstream_truncated", request_id: "req_1" })
+    assert.deepInclude(JSON.parse(text.slice(6)).error, {
+      code: "upstream_truncated",
+      request_id: "req_1",
+      help: "Sorry."
+    })
   })
 
   it("a bug of ours says nothing but the id", () => {

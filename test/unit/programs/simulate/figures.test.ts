@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import * as Figures from "../../../../src/programs/simulate/figures.ts"
 
 /** Seconds with ten visits each, and so many of them good. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import * as Random from "../../../../src/layers/provider/sim/random.ts"
 import * as Text from "../../../../src/layers/provider/sim/text.ts"
 import * as Traffic from "../../../../src/programs/simulate/traffic.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Deferred, Effect, Exit, Fiber, Scheduler, Stream } from "effect"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import * as Wheel from "../../../../src/layers/timers/wheel.ts"
 import * as VirtualTime from "../../../../src/programs/simulate/virtual-time.ts"
 

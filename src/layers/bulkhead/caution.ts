@@ -1,0 +1,49 @@
+/**
+ * How much longer than expected a wait is said to be, in standard deviations.
+ *
+ * Under overload much: there are always others to take a place in the queue,
+ * and whoever is turned away at once can go elsewhere while there is time, so
+ * nearly everyone who is let in must be served. How much that takes is learned:
+ * more with each claim that waited in vain, less with each that did not, until
+ * `inVain` of them do (the step rule of a running quantile, see `quantile.ts`).
+ * Where few are turned away a wait in vain is the lesser evil, and little is
+ * enough.
+ */
+import { FadingMean } from "./fading-mean.ts"
+
+/** Share of those let in that may wait in vain under overload. */
+const inVain = 0.003
+const bounds = { first: 3, least: 0.5, most: 5, step: 0.25 }
+
+/** Share of the claims without a free place that are turned away: overload begins at `few` and is certain at `many`. */
+const few = 0.2
+const many = 0.4
+
+/** Claims that this share is about, and how fast it fades (ms). */
+const claims = 128
+const fadeMs = 30_000
+
+export class Caution {
+  private learned = bounds.first
+  private readonly refused = new FadingMean(claims, fadeMs)
+
+  /** The factor of the standard deviation at `now` (ms). */
+  read(now: number): number {
+    return bounds.least + (this.learned - bounds.least) * this.overload(now)
+  }
+
+  /** A claim that found no free place was turned away, or let into the queue. */
+  decided(now: number, refused: boolean): void {
+    this.refused.add(now, refused ? 1 : 0)
+  }
+
+  /** A wait has ended with a place, or in vain. */
+  waited(now: number, served: boolean): void {
+    const change = served ? -bounds.step * inVain : bounds.step
+    this.learned = Math.min(bounds.most, Math.max(bounds.least, this.learned + change * this.overload(now)))
+  }
+
+  private overload(now: number): number {
+    return Math.min(1, Math.max(0, (this.refused.read(now) - few) / (many - few)))
+  }
+}
