@@ -7,6 +7,7 @@
  * layers in `ballast/layers/*`, the vocabulary in `ballast/domain/*`.
  */
 export * as Caller from "./domain/caller.ts"
+export type { Degraded, DegradedReason, Rung } from "./domain/brownout.ts"
 export type * from "./domain/chat.ts"
 export type { ResolvedConfig } from "./domain/config.ts"
 export type * from "./domain/embedding.ts"

@@ -3,8 +3,11 @@
  * of the adaptive limit, which keeps the rules that all of them need: windows,
  * medians, refusals, floor and ceiling.
  */
-import { adaptive, gradient } from "../../src/layers/bulkhead/adaptive-limit.ts"
-import type { BaselineLike, Step } from "../../src/layers/bulkhead/adaptive-limit.ts"
+import { adaptive } from "../../src/layers/bulkhead/adaptive-limit.ts"
+import type { Judge } from "../../src/layers/bulkhead/baseline.ts"
+import { gradient } from "../../src/layers/bulkhead/gradient.ts"
+import type { Step } from "../../src/layers/bulkhead/gradient.ts"
+
 import { fixed } from "../../src/layers/bulkhead/limit.ts"
 import type { LimitOf } from "../../src/layers/bulkhead/memory.ts"
 
@@ -19,7 +22,7 @@ const gradient2: Step = ({ dropped, limit, ratio }) => {
 }
 
 /** A long-term average of the medians, as Gradient2 takes it (600 samples, here windows of 50); pulled down when it is twice the median. */
-const longTerm = (): BaselineLike => {
+const longTerm = (): Judge => {
   let long = 0
   return {
     ratio: (median) => {

@@ -95,12 +95,8 @@ const smaller = (
   const possible = Brownout.mayAskSmaller(last) && timers.now() < deadline.atMs
   const next = possible ? brownout.smaller(model, record.caller) : undefined
   if (next === undefined) return part(request, reservation, ask, error)
-  const input = record.estimatedInput
   return answerOf(request, next, reservation, ask, error).pipe(
-    Effect.catch((failure) => {
-      record.estimatedInput = input
-      return smaller(request, next, reservation, ask, error, failure)
-    })
+    Effect.catch((failure) => smaller(request, next, reservation, ask, error, failure))
   )
 }
 

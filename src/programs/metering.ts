@@ -105,18 +105,13 @@ export const meter = (
   const broken = (error: ProviderError): readonly [ChunkEvent, ...Array<ChunkEvent>] | undefined => {
     lease.fail()
     const reason = keyOf(error)
-    const usage = record.usage ?? countOf(request, model, record.estimatedInput, chars)
-    const end = partial
-      ? watch?.ending(
-          Partial.bannerOf(error, record.id, brownout.refusal),
-          record.usage === undefined ? usage : undefined
-        )
-      : undefined
+    // What the reader is told is what is billed.
+    const untold = record.usage === undefined ? countOf(request, model, record.estimatedInput, chars) : undefined
+    const end = partial ? watch?.ending(Partial.bannerOf(error, record.id, brownout.refusal), untold) : undefined
     if (end === undefined) {
       ended(reason)
       return undefined
     }
-    record.usage = usage
     ended("ok", reason)
     degrade(record, "partial", reason)
     const [first, ...others] = end

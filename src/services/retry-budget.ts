@@ -10,20 +10,24 @@ import type { Scope } from "effect"
 import * as Guard from "./guard.ts"
 import type { EnterUnsafe, Lease } from "./guard.ts"
 
-/** The answer to a request for an extra call; there is nothing to give back where it was not granted. */
-export interface Draw extends Lease {
-  readonly granted: boolean
+/** A call in flight. */
+export interface Place extends Lease {
   /** Instead of `release`: the call was not made after all (refused on the way, its caller gone), so it costs nothing. */
   readonly unused: () => void
+}
+
+/** The answer to a request for an extra call; there is nothing to give back where it was not granted. */
+export interface Draw extends Place {
+  readonly granted: boolean
 }
 
 export class RetryBudget extends Context.Service<
   RetryBudget,
   {
     /** Count a first call as in flight until the scope closes. */
-    readonly enter: Effect.Effect<Lease, never, Scope.Scope>
+    readonly enter: Effect.Effect<Place, never, Scope.Scope>
     /** {@link EnterUnsafe} of the same. */
-    readonly enterUnsafe: EnterUnsafe<Lease, never>
+    readonly enterUnsafe: EnterUnsafe<Place, never>
     /** Draw one extra call, in flight until the scope closes, if the budget allows it. */
     readonly draw: Effect.Effect<Draw, never, Scope.Scope>
     /** {@link EnterUnsafe} of the same. */

@@ -1,48 +1,36 @@
-/** What every layer of the Bulkhead port must do. Runs in virtual time. */
-import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scheduler, Scope } from "effect"
+/** What every layer of the Bulkhead port must do: places, the queue before them, and its end. Runs in virtual time. */
+import { assert, describe } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as Caller from "../../src/domain/caller.ts"
-import type { BulkheadPolicy } from "../../src/domain/policy.ts"
 import { Bulkhead } from "../../src/services/bulkhead.ts"
-import type { BulkheadRequest } from "../../src/services/bulkhead.ts"
 import * as Deadline from "../../src/services/deadline.ts"
 import * as RequestRecord from "../../src/services/request-record.ts"
 import { enter } from "../support/raw-entry.ts"
+import * as Adaptive from "./bulkhead-adaptive.ts"
+import * as Deadlines from "./bulkhead-deadlines.ts"
+import * as Fairness from "./bulkhead-fairness.ts"
+import * as Full from "./bulkhead-full.ts"
+import * as Interruption from "./bulkhead-interruption.ts"
+import { ask, base as policy, occupy, on, policyOf, stateOf, turns } from "./bulkhead-kit.ts"
+import type { Suite } from "./bulkhead-kit.ts"
+import * as Priorities from "./bulkhead-priorities.ts"
+import * as Published from "./bulkhead-published.ts"
 
-const policy: BulkheadPolicy = { maxInFlight: 2, maxQueue: 3, maxWaitMs: 1_000 }
+/** All suites of the port. */
+export const suite: Suite = (name, layer) => {
+  places(name, layer)
+  Fairness.suite(name, layer)
+  Priorities.suite(name, layer)
+  Full.suite(name, layer)
+  Deadlines.suite(name, layer)
+  Interruption.suite(name, layer)
+  Published.suite(name, layer)
+  Adaptive.suite(name, layer)
+}
 
-const ask = (request: Partial<BulkheadRequest> = {}): BulkheadRequest => ({
-  key: "openai",
-  tenant: "acme",
-  tokens: 100,
-  priority: 0,
-  deadline: Deadline.none,
-  ...request
-})
-
-/** Hold a place until `release`. */
-const occupy = (request = ask()) =>
-  Effect.gen(function* () {
-    const bulkhead = yield* Bulkhead
-    const scope = yield* Scope.make()
-    const { waitedMs } = yield* Scope.provide(bulkhead.acquire(request), scope)
-    return { waited: waitedMs, release: Scope.close(scope, Exit.void) }
-  })
-
-const stateOf = (key = "openai") => Effect.flatMap(Bulkhead, (bulkhead) => bulkhead.state(key))
-
-const turns = (count: number) =>
-  Effect.gen(function* () {
-    for (let i = 0; i < count; i++) yield* Effect.yieldNow
-  })
-
-export const suite = (
-  name: string,
-  layer: (policy: BulkheadPolicy, overrides?: Record<string, Partial<BulkheadPolicy>>) => Layer.Layer<Bulkhead>
-): void => {
-  const effect = <A, E>(title: string, test: Effect.Effect<A, E, Bulkhead | Scope.Scope>, values = policy) =>
-    it.effect(title, () => Effect.provide(test, layer(values)))
+const places: Suite = (name, layer) => {
+  const effect = on(layer)
 
   describe(`Bulkhead: ${name}`, () => {
     effect(
@@ -62,7 +50,7 @@ export const suite = (
     )
 
     effect(
-      "hands places over in the order of arrival, and says how long it took",
+      "hands a tenant's places over in the order of arrival, and says how long it took",
       Effect.gen(function* () {
         const held = [yield* occupy(), yield* occupy()]
         const order: Array<[number, number]> = []
@@ -96,7 +84,7 @@ export const suite = (
         assert.isTrue(Exit.isSuccess(yield* Fiber.await(waiter)))
         assert.isUndefined(late.pollUnsafe())
       }),
-      { maxInFlight: 1, maxQueue: 1, maxWaitMs: 1_000 }
+      policyOf({ maxInFlight: 1, maxQueue: 1 })
     )
 
     effect(
@@ -148,19 +136,7 @@ export const suite = (
         assert.strictEqual((yield* Fiber.join(late))._tag, "DeadlineError")
         assert.isTrue(Exit.isSuccess(yield* Fiber.await(next)))
       }),
-      { maxInFlight: 1, maxQueue: 3, maxWaitMs: 1_000 }
-    )
-
-    effect(
-      "interruption frees the place in the queue at once",
-      Effect.gen(function* () {
-        yield* occupy()
-        yield* occupy()
-        const waiters = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(occupy()))
-        yield* turns(1)
-        yield* Fiber.interruptAll(waiters)
-        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 2, queued: 0 })
-      })
+      policyOf({ maxInFlight: 1 })
     )
 
     effect(
@@ -174,8 +150,7 @@ export const suite = (
         assert.strictEqual(reason._tag, "QueueFull")
         assert.strictEqual((yield* stateOf("small")).limit, 1)
         assert.strictEqual((yield* stateOf("constructor")).limit, 2)
-      }).pipe(Effect.provide(layer(policy, { small: { maxInFlight: 1, maxQueue: 0 } }))),
-      policy
+      }).pipe(Effect.provide(layer(policy, { small: { maxInFlight: 1, maxQueue: 0 } })))
     )
 
     effect(
@@ -186,7 +161,7 @@ export const suite = (
         const error = yield* Effect.flip(Effect.provideService(occupy(), RequestRecord.CurrentRecord, record))
         assert.strictEqual(error.requestId, "req-7")
       }),
-      { maxInFlight: 1, maxQueue: 0, maxWaitMs: 1_000 }
+      policyOf({ maxInFlight: 1, maxQueue: 0 })
     )
 
     effect(
@@ -205,7 +180,7 @@ export const suite = (
         yield* Fiber.join(interrupting)
         assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 1, queued: 0 })
       }),
-      { maxInFlight: 1, maxQueue: 3, maxWaitMs: 1_000 }
+      policyOf({ maxInFlight: 1 })
     )
 
     effect(
@@ -263,126 +238,43 @@ export const suite = (
     )
 
     effect(
-      "a wait on the raw way in is interruptible through restore, and leaves nothing behind",
+      "a place for an extra call is given only where one is free and nobody waits",
       Effect.gen(function* () {
         const bulkhead = yield* Bulkhead
+        const first = bulkhead.tryAcquireUnsafe(ask())
+        if (first === undefined) return assert.fail("a place was free")
+        assert.strictEqual(first.waitedMs, 0)
         const held = yield* occupy()
-        for (let ops = 3; ops <= 64; ops++) {
-          // Inside an uninterruptible region `restore` restores that: this one has to wait.
-          const waiter = yield* Effect.uninterruptible(enter(bulkhead.acquireUnsafe(ask()))).pipe(
-            Effect.provideService(Scheduler.MaxOpsBeforeYield, ops),
-            Effect.forkChild
-          )
-          const free = yield* Effect.forkChild(
-            Effect.provideService(enter(bulkhead.acquireUnsafe(ask())), Scheduler.MaxOpsBeforeYield, ops)
-          )
-          yield* turns(4)
-          assert.strictEqual((yield* stateOf()).queued, 2)
-          waiter.interruptUnsafe()
-          yield* Fiber.interrupt(free)
-          assert.isUndefined(waiter.pollUnsafe())
-          assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 1, queued: 1 })
-          yield* TestClock.adjust(1_010)
-          assert.isTrue(Exit.isFailure(yield* Fiber.await(waiter)))
-          assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 1, queued: 0 })
-        }
-        yield* held.release
-        assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 0, queued: 0 })
-      }),
-      { maxInFlight: 1, maxQueue: 3, maxWaitMs: 1_000 }
-    )
-
-    effect(
-      "a long chain of hand-overs does not grow the stack",
-      Effect.gen(function* () {
-        const held = yield* occupy()
-        const work = Effect.scoped(Effect.asVoid(Effect.flatMap(Bulkhead, (bulkhead) => bulkhead.acquire(ask()))))
-        const all = yield* Effect.forkChild(
-          Effect.all(
-            Array.from({ length: 20_000 }, () => work),
-            { concurrency: "unbounded", discard: true }
-          )
-        )
+        assert.isUndefined(bulkhead.tryAcquireUnsafe(ask()))
+        const waiter = yield* Effect.forkChild(occupy())
         yield* turns(1)
+        // The place goes to the one who waits, in the same step.
+        first.release()
+        assert.isUndefined(bulkhead.tryAcquireUnsafe(ask()))
+        yield* turns(2)
+        yield* (yield* Fiber.join(waiter)).release
         yield* held.release
-        yield* Fiber.join(all)
-        assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 0, queued: 0 })
-      }),
-      { maxInFlight: 1, maxQueue: 20_000, maxWaitMs: 1_000 }
+        const again = bulkhead.tryAcquireUnsafe(ask())
+        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 1, queued: 0 })
+        again?.release()
+        again?.release()
+        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 0, queued: 0 })
+      })
     )
 
     effect(
-      "no permit is lost or doubled wherever interruptions land",
+      "reports after the release do nothing",
       Effect.gen(function* () {
-        const bulkhead = yield* Bulkhead
-        let running = 0
-        const work = Effect.scoped(
-          Effect.gen(function* () {
-            yield* bulkhead.acquire(ask())
-            yield* Effect.acquireRelease(
-              Effect.sync(() => running++),
-              () => Effect.sync(() => running--)
-            )
-            assert.isAtMost(running, 2, "more in flight than the limit")
-            yield* turns(2)
-          })
-        )
-        for (let ops = 3; ops <= 64; ops++) {
-          for (let wait = 0; wait < 7; wait++) {
-            const fibers = yield* Effect.forEach([0, 1, 2, 3, 4], () =>
-              Effect.forkChild(Effect.provideService(work, Scheduler.MaxOpsBeforeYield, ops))
-            )
-            yield* turns(wait)
-            // The holders and one of the waiters; the others must get the places.
-            for (const index of [0, 1, 3]) fibers[index]?.interruptUnsafe()
-            const exits = yield* Fiber.awaitAll(fibers)
-            assert.isTrue(
-              [2, 4].every((index) => Exit.isSuccess(exits[index] ?? Exit.void)),
-              `a waiter was lost at ${ops} / ${wait}`
-            )
-            assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 0, queued: 0 })
-          }
-        }
-      })
-    )
-
-    const Moves = Schema.Array(
-      Schema.Struct({
-        move: Schema.Literals(["arrive", "release", "interrupt", "pass"]),
-        pick: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 }))
-      })
-    )
-    it.effect.prop("any sequence of arrivals, releases and interruptions keeps the limits", [Moves], ([moves]) =>
-      Effect.gen(function* () {
-        const fibers: Array<Fiber.Fiber<{ readonly release: Effect.Effect<void> }, unknown>> = []
-        for (const { move, pick } of moves) {
-          const chosen = fibers[pick % Math.max(1, fibers.length)]
-          if (move === "arrive") fibers.push(yield* Effect.forkChild(occupy()))
-          else if (move === "pass") yield* TestClock.adjust(pick * 100)
-          else if (move === "interrupt") chosen?.interruptUnsafe()
-          else {
-            const exit = chosen?.pollUnsafe()
-            if (exit !== undefined && Exit.isSuccess(exit)) yield* exit.value.release
-          }
-          yield* turns(3)
-          const { inFlight, queued } = yield* stateOf()
-          assert.isAtMost(inFlight, 2)
-          assert.isAtMost(queued, 3)
-          if (queued > 0) assert.strictEqual(inFlight, 2, "someone waits beside a free place")
-        }
-        for (const fiber of fibers) {
-          const exit = fiber.pollUnsafe()
-          if (exit !== undefined && Exit.isSuccess(exit)) yield* exit.value.release
-          else yield* Fiber.interrupt(fiber)
-        }
-        yield* turns(3)
-        // Those who were handed a place in the last round.
-        for (const fiber of fibers) {
-          const exit = fiber.pollUnsafe()
-          if (exit !== undefined && Exit.isSuccess(exit)) yield* exit.value.release
-        }
-        assert.deepStrictEqual(yield* stateOf(), { limit: 2, inFlight: 0, queued: 0 })
-      }).pipe(Effect.provide(Layer.fresh(layer(policy))))
+        const held = yield* occupy()
+        yield* held.release
+        held.permit.firstToken(1)
+        held.permit.pace(1, 1)
+        held.permit.answered(1, 1)
+        held.permit.dropped()
+        held.permit.settle(1_000_000)
+        assert.deepStrictEqual(yield* stateOf(), { limit: 1, inFlight: 0, queued: 0 })
+      }),
+      policyOf({ maxInFlight: 1 })
     )
   })
 }

@@ -147,6 +147,20 @@ export const suite = (name: string, layer: MakeLayer): void => {
     )
 
     effect(
+      "calls that became late one after the other, while nobody asked, are seen when somebody does",
+      Effect.gen(function* () {
+        yield* paced(150, 50, first(300))
+        for (let i = 0; i < 10; i++) {
+          yield* run()
+          yield* TestClock.adjust(50)
+        }
+        yield* closed()
+        yield* TestClock.adjust(1_000)
+        assert.strictEqual(yield* stateOf(), "open")
+      })
+    )
+
+    effect(
       "the queue before a call does not make it slow",
       Effect.gen(function* () {
         const queued = yield* Effect.forEach(Array.from({ length: 20 }), () => hold())

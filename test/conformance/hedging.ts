@@ -57,10 +57,10 @@ export const suite = (name: string, layer: (policy: HedgePolicy) => Layer.Layer<
       })
 
       sync("rather early than late, where slow calls are just as many as the quantile leaves out", (hedging) => {
-        for (const stragglers of [45, 50, 55]) {
+        for (const stragglers of [45, 50, 55, 80]) {
           const key = `${stragglers} of 1000`
           for (let n = 0; n < 1_000; n++) hedging.observe(key, n < stragglers ? 5_000 : 60 + (n % 50), false, false)
-          assert.isAtMost(hedging.delayMs(key) ?? Infinity, 120, key)
+          assert.isAtMost(hedging.delayMs(key) ?? Infinity, 200, key)
         }
       })
 

@@ -11,7 +11,8 @@ const policy: RetryPolicyValues = {
   budgetRatio: 0.1,
   budgetMax: 10,
   budgetConcurrent: 0.2,
-  budgetMinConcurrent: 3
+  budgetMinConcurrent: 3,
+  processes: 1
 }
 
 const drawOnce = Effect.scoped(Effect.flatMap(RetryBudget, (budget) => budget.draw))
@@ -157,6 +158,67 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
         // 19 first calls and 2 extra ones: 3 of 22 and 4 of 23 keep the share of a fifth, 5 of 24 would not.
         assert.strictEqual(yield* budget.available, 2)
       })
+    )
+
+    effect(
+      "a draw for a call that was not made costs nothing",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        const draws = []
+        for (let i = 0; i < 3; i++) draws.push(yield* enter(budget.drawUnsafe))
+        assert.strictEqual(yield* budget.available, 0)
+        for (const draw of draws) {
+          draw.unused()
+          draw.unused()
+          draw.release()
+        }
+        assert.strictEqual(yield* drawn(100), 10)
+        // After its release it has been made.
+        budget.deposit()
+        for (let i = 0; i < 9; i++) budget.deposit()
+        const made = yield* enter(budget.drawUnsafe)
+        made.release()
+        made.unused()
+        const refused = yield* enter(budget.drawUnsafe)
+        assert.isFalse(refused.granted)
+        refused.unused()
+        assert.strictEqual(yield* budget.available, 0)
+      })
+    )
+
+    effect(
+      "a full bucket stays full, whatever is given back",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        const draw = yield* enter(budget.drawUnsafe)
+        for (let i = 0; i < 100; i++) budget.deposit()
+        draw.unused()
+        assert.strictEqual(yield* drawn(100), 10)
+      })
+    )
+
+    effect(
+      "the fleet's budget is divided, but a process keeps what single failures need",
+      Effect.gen(function* () {
+        assert.strictEqual(yield* drawn(100), 20)
+        const held = []
+        for (let i = 0; i < 200; i++) (yield* RetryBudget).deposit()
+        for (let i = 0; i < 100; i++) held.push(yield* enter((yield* RetryBudget).drawUnsafe))
+        assert.strictEqual(held.filter(({ granted }) => granted).length, 15)
+      }),
+      { ...policy, budgetMax: 100, budgetMinConcurrent: 75, processes: 5 }
+    )
+
+    effect(
+      "a small part of a large fleet's budget is ten, and never more than all of it",
+      Effect.gen(function* () {
+        const held = []
+        for (let i = 0; i < 100; i++) held.push(yield* enter((yield* RetryBudget).drawUnsafe))
+        assert.strictEqual(held.filter(({ granted }) => granted).length, 4)
+        for (const draw of held) draw.release()
+        assert.strictEqual(yield* drawn(100), 6)
+      }),
+      { ...policy, budgetMax: 20, budgetMinConcurrent: 4, processes: 100 }
     )
 
     effect(

@@ -184,9 +184,10 @@ export const make = (script: Script, config = configOf()) => {
       return RetryBudget.make({
         ...service,
         enterUnsafe: (restore, requestId) =>
-          Guard.chain(service.enterUnsafe(restore, requestId), (lease) =>
-            Effect.succeed({ release: onTheBooks("first", () => lease.release()) })
-          ),
+          Guard.chain(service.enterUnsafe(restore, requestId), (place) => {
+            const giveBack = onTheBooks("first", () => place.release())
+            return Effect.succeed<RetryBudget.Place>({ release: giveBack, unused: giveBack })
+          }),
         drawUnsafe: (restore, requestId) =>
           Guard.chain(service.drawUnsafe(restore, requestId), (draw) => {
             if (!draw.granted) return Effect.succeed(draw)

@@ -127,23 +127,23 @@ export interface Found {
 
 const suffix = "_tenant_rates.csv"
 
-/** All recordings in the folders of `traces` under the data folder; `undefined` where that is missing. */
+/** All recordings in `traces` of the data folder and in the folders there; `undefined` where there is none. */
 export const find = (data = process.env["BALLAST_DATA"] ?? "../shared/data"): Found | undefined => {
   const folder = join(data, "traces")
   if (!existsSync(folder)) return undefined
   const recordings: Array<Recording> = []
-  for (const part of readdirSync(folder, { withFileTypes: true })) {
-    if (!part.isDirectory()) continue
-    for (const name of readdirSync(join(folder, part.name)).toSorted()) {
+  const parts = readdirSync(folder, { withFileTypes: true }).filter((part) => part.isDirectory())
+  for (const part of ["", ...parts.map(({ name }) => name).toSorted()]) {
+    for (const name of readdirSync(join(folder, part)).toSorted()) {
       if (!name.startsWith("servegen_") || !name.endsWith(suffix)) continue
       const model = name.slice("servegen_".length, -suffix.length)
-      const tokens = join(folder, part.name, `servegen_${model}_tenant_tokens.csv`)
-      const windows = windowsOf(join(folder, part.name, name))
+      const tokens = join(folder, part, `servegen_${model}_tenant_tokens.csv`)
+      const windows = windowsOf(join(folder, part, name))
       if (windows.length === 0) continue
       // The same model may stand in several folders.
       const taken = recordings.some((one) => one.model === model)
       recordings.push({
-        model: taken ? `${model}-${part.name}` : model,
+        model: taken ? `${model}-${part}` : model,
         windows,
         sizeOf: sizesOf(existsSync(tokens) ? tokens : undefined)
       })

@@ -4,6 +4,7 @@
  * its own; figures are those of the worst one.
  */
 import type { FleetTransition } from "../../../src/programs/simulate/fleet.ts"
+import type { BreakerState } from "../../../src/services/circuit-breaker.ts"
 import type { Run } from "../harness/case.ts"
 import type { Span } from "../harness/figures.ts"
 
@@ -27,7 +28,8 @@ const livesOf = (run: Run, provider: string): ReadonlyArray<Life> =>
     calls: run.calls.filter((one) => one.process === process && one.provider === provider).map(({ atMs }) => atMs)
   }))
 
-const stateAt = ({ transitions }: Life, atMs: number) => transitions.findLast((one) => one.atMs <= atMs)?.to ?? "closed"
+const stateAt = ({ transitions }: Life, atMs: number): BreakerState =>
+  transitions.findLast((one) => one.atMs <= atMs)?.to ?? "closed"
 
 const count = (times: ReadonlyArray<number>, fromMs: number, toMs: number) =>
   times.filter((at) => fromMs <= at && at < toMs).length
@@ -40,29 +42,42 @@ interface Passage {
   readonly allowed: number
 }
 
+/**
+ * Since when a breaker lets calls through to a provider that is down: from the
+ * beginning where it was closed then, or from when it closed because of probes
+ * that had left while the provider was still well; `undefined` where it did not.
+ */
+const letsThroughFrom = (before: BreakerState, within: ReadonlyArray<FleetTransition>, fromMs: number) => {
+  if (before === "closed") return fromMs
+  const [first] = within
+  return before === "half-open" && first?.to === "closed" ? first.atMs : undefined
+}
+
 const passage = (life: Life, down: Span): Passage => {
   const { calls, transitions } = life
+  const before = stateAt(life, down.fromMs - 1)
   const within = transitions.filter(({ atMs }) => down.fromMs <= atMs && atMs < down.toMs)
-  const closedBefore = stateAt(life, down.fromMs - 1) === "closed"
-  const openedAt = within.find(({ to }) => to === "open")?.atMs
+  const since = letsThroughFrom(before, within, down.fromMs)
+  const openedAt = within.find(({ atMs, to }) => to === "open" && atMs >= (since ?? 0))?.atMs
   const until = openedAt ?? down.toMs
-  const ms = until - down.fromMs
-  const tripCalls = closedBefore ? count(calls, down.fromMs, until) : 0
+  const ms = since === undefined ? 0 : until - since
+  const tripCalls = since === undefined ? 0 : count(calls, since, until)
   const seen = openedAt !== undefined && (tripCalls <= seenWithin.calls || ms <= seenWithin.ms)
-  const most = Math.max(seenWithin.calls, count(calls, down.fromMs, down.fromMs + seenWithin.ms))
+  const most = since === undefined ? 0 : Math.max(seenWithin.calls, count(calls, since, since + seenWithin.ms))
   // Every time it turns half-open after a long enough pause, it may send probes.
   const openings = within.filter(({ atMs, to }) => {
     if (to !== "half-open") return false
-    const since = transitions.findLast((one) => one.to === "open" && one.atMs <= atMs)
-    return since !== undefined && atMs - since.atMs >= shortestOpenMs
+    const opened = transitions.findLast((one) => one.to === "open" && one.atMs <= atMs)
+    return opened !== undefined && atMs - opened.atMs >= shortestOpenMs
   }).length
-  const halfOpenBefore = stateAt(life, down.fromMs - 1) === "half-open" ? 1 : 0
   return {
     // A time too short to be seen is none to be judged by.
     detection:
-      closedBefore && (openedAt !== undefined || ms > seenWithin.ms) ? { calls: tripCalls, ms, seen } : undefined,
+      since !== undefined && (openedAt !== undefined || ms > seenWithin.ms)
+        ? { calls: tripCalls, ms, seen }
+        : undefined,
     deadCalls: count(calls, down.fromMs, down.toMs),
-    allowed: Math.min(tripCalls, most) + probesAllowed * (openings + halfOpenBefore)
+    allowed: Math.min(tripCalls, most) + probesAllowed * (openings + (before === "half-open" ? 1 : 0))
   }
 }
 

@@ -9,6 +9,7 @@ import { sharedMs } from "./clock.ts"
 import { draw } from "./draw.ts"
 import { atRest, model, poll, startServer } from "./lab.ts"
 import type { Policy, Upstream } from "./lab.ts"
+import { limits, noiseShare } from "./row.ts"
 import type { Row } from "./row.ts"
 import type { CallRecord, Script } from "./script.ts"
 import { readLate, starved } from "./stalls.ts"
@@ -27,6 +28,7 @@ export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
 }
 
 const maxInFlight = 192
+const noiseMs = noiseShare * limits.abortMs
 
 interface Plan {
   readonly atMs: number
@@ -126,7 +128,9 @@ export const run = async (policy: Policy, seed: number, size: Sizes, upstream: U
     const serverLoop = await server.loop()
     const all = outlived(left, calls)
     const clear = all.filter(
-      ({ fromMs, toMs }) => !readLate(loop.stalls, fromMs, toMs) && !starved(serverLoop.stalls, fromMs, toMs)
+      ({ fromMs, toMs }) =>
+        policy !== "ballast" ||
+        (!readLate(loop.stalls, fromMs, toMs, noiseMs) && !starved(serverLoop.stalls, fromMs, toMs, noiseMs))
     )
     const stayed = seen.filter((_, index) => plans[index]?.leaveAfterMs === undefined)
     const after = all.reduce((sum, { chunks }) => sum + chunks, 0)

@@ -1,6 +1,5 @@
 /** What every variant works with: the upstream, and servers before it, Ballast's or the baseline's. */
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { BallastConfigInput } from "../../../src/domain/config-file.ts"
@@ -96,6 +95,8 @@ const configOf = (upstreamUrl: string, setup: Setup): BallastConfigInput => ({
   }
 })
 
+let configs = 0
+
 /** Start a server before the upstream; it answers requests when this resolves. */
 export const startServer = async (policy: Policy, upstreamUrl: string, setup: Setup): Promise<Server> => {
   if (policy === "promise-race") {
@@ -104,16 +105,11 @@ export const startServer = async (policy: Policy, upstreamUrl: string, setup: Se
     const [, url = ""] = await child.printed(/glue listens on (\S+)/)
     return { policy, url, adminUrl: url, process: child, loop: () => child.ask<LoopReport>("loop") }
   }
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "ballast-s9-"))
-  const config = path.join(directory, "ballast.config.json")
+  const config = path.join(Processes.temporary(), `${++configs}.config.json`)
   fs.writeFileSync(config, JSON.stringify(configOf(upstreamUrl, setup)))
   const child = Processes.start({ name: policy, args: [cli, "serve", "--config", config], inside: true })
-  try {
-    const [, url = "", adminUrl = ""] = await child.printed(/listens on (\S+)[^]*?admin\s+(\S+)\/metrics/)
-    return { policy, url, adminUrl, process: child, loop: () => child.ask<LoopReport>("loop") }
-  } finally {
-    fs.rmSync(directory, { recursive: true, force: true })
-  }
+  const [, url = "", adminUrl = ""] = await child.printed(/listens on (\S+)[^]*?admin\s+(\S+)\/metrics/)
+  return { policy, url, adminUrl, process: child, loop: () => child.ask<LoopReport>("loop") }
 }
 
 /** Requests that the server says it is handling; undefined where it does not say. */

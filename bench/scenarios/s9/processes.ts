@@ -1,6 +1,8 @@
 /** Child processes of the scenario: started, asked, signalled, and ended with the bench, however it ends. */
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Answer } from "../../proxy/ipc.ts"
@@ -33,10 +35,20 @@ const inside = pathToFileURL(path.join(import.meta.dirname, "inside.ts")).href
 
 const running = new Set<ChildProcess>()
 
-/** Kill all children that still run. */
+let directory: string | undefined
+
+/** A folder that is gone with the children. */
+export const temporary = (): string => {
+  directory ??= fs.mkdtempSync(path.join(os.tmpdir(), "ballast-s9-"))
+  return directory
+}
+
+/** Kill all children that still run, and remove their folder. */
 export const killAll = (): void => {
   for (const child of running) child.kill("SIGKILL")
   running.clear()
+  if (directory !== undefined) fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
+  directory = undefined
 }
 
 /** End the children with the bench, on Ctrl-C too, and the bench itself after `limitMs` whatever happens. */
@@ -51,8 +63,10 @@ export const bindToBench = (limitMs: number): void => {
 }
 
 export const start = ({ args, env, inside: preload = false, name }: Spawn): Process => {
+  // Compiled once for all of them: starting a server is most of the CPU that a seed costs.
+  const codeCache = path.join(temporary(), "code")
   const child = spawn(process.execPath, [...(preload ? [`--import=${inside}`] : []), ...args], {
-    env: { PATH: process.env["PATH"], NODE_ENV: "production", ...env },
+    env: { PATH: process.env["PATH"], NODE_ENV: "production", NODE_COMPILE_CACHE: codeCache, ...env },
     stdio: ["ignore", "pipe", "pipe", "ipc"]
   })
   running.add(child)

@@ -60,7 +60,8 @@ const padding = "the quick brown fox jumps over the lazy dog and then writes a s
 /** `chars` of text that begins with a number, so that a reader sees whether one is missing. */
 export const textOf = (index: number, chars: number): string => {
   const head = `#${index} `
-  return head + padding.repeat(Math.ceil(Math.max(0, chars - head.length) / padding.length)).slice(0, chars)
+  const length = Math.max(chars, head.length)
+  return (head + padding.repeat(Math.ceil(length / padding.length))).slice(0, length)
 }
 
 /** The number a text begins with. */

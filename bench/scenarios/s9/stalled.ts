@@ -10,6 +10,7 @@ import { sharedMs } from "./clock.ts"
 import { draw } from "./draw.ts"
 import { atRest, model, startServer } from "./lab.ts"
 import type { Policy, Upstream } from "./lab.ts"
+import { limits, noiseShare } from "./row.ts"
 import type { Row } from "./row.ts"
 import type { Script } from "./script.ts"
 import { readLate, starved, watch } from "./stalls.ts"
@@ -29,6 +30,8 @@ export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
 /** Longest silence between chunks, and longest time to the first one (or to an answer that is not streamed). */
 const idleMs = 1_000
 const firstTokenMs = 1_500
+
+const noiseMs = noiseShare * limits.cutLateMs
 
 /** The baseline's timeout is for the whole answer: as long as the longest that is healthy needs. */
 const glueTimeoutMs = 3_000
@@ -95,7 +98,9 @@ export const run = async (policy: Policy, seed: number, size: Sizes, upstream: U
       return { dueAt, toMs: seen.endedAt ?? Infinity, ending: seen.ending }
     })
     const clear = waits.filter(
-      ({ dueAt, toMs }) => !readLate(loop.stalls, dueAt, toMs) && !starved(serverLoop.stalls, dueAt, toMs)
+      ({ dueAt, toMs }) =>
+        policy !== "ballast" ||
+        (!readLate(loop.stalls, dueAt, toMs, noiseMs) && !starved(serverLoop.stalls, dueAt, toMs, noiseMs))
     )
     const late = clear.map(({ dueAt, toMs }) => toMs - dueAt)
     return {

@@ -3,8 +3,9 @@
  * machine that gave its core to somebody else.
  *
  * A time that a measuring process reads right after such a span is late by up to its length, and a server that was
- * ready to run and got no core is not slow. Measurements of either kind say nothing about the server under test: they
- * are left out, and counted. A server that is busy with its own work is measured as it is.
+ * ready to run and got no core is not slow. Measurements in which this makes more than a tenth of what is allowed say
+ * nothing about the server under test: they are left out, and counted. A server that is busy with its own work is
+ * measured as it is.
  */
 import * as fs from "node:fs"
 import { sharedMs } from "./clock.ts"
@@ -27,8 +28,9 @@ export interface LoopReport {
 /** How often the loop is looked at. */
 const everyMs = 5
 
-/** A turn later than this is a stall. */
+/** A turn later than this is a stall, and one that waited for a core longer than this. */
 const stallMs = 10
+const waitMs = 1
 
 export interface Watch {
   /** What has been seen since the last report. */
@@ -58,7 +60,8 @@ export const watch = (): Watch => {
     delays.push(delay)
     const before = waited
     waited = waitedMs()
-    if (delay > stallMs) stalls.push({ fromMs: last, toMs: now, waitedMs: waited - before })
+    const wait = waited - before
+    if (delay > stallMs || wait > waitMs) stalls.push({ fromMs: last, toMs: now, waitedMs: wait })
     last = now
   }, everyMs)
   timer.unref()
@@ -81,17 +84,16 @@ export const watch = (): Watch => {
 /** What is read so soon after a stall was late because of it. */
 const afterMs = 5
 
-const overlap = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
-  stalls.some((stall) => stall.fromMs < toMs && stall.toMs > fromMs)
+const sum = (stalls: ReadonlyArray<Stall>, of: (stall: Stall) => number): number =>
+  stalls.reduce((total, stall) => total + of(stall), 0)
 
-/** Whether the end of a span, which a process with these stalls has read, may have come earlier than it was read. */
-export const readLate = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
-  overlap(stalls, Math.max(fromMs, toMs - afterMs), toMs)
+const during = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): ReadonlyArray<Stall> =>
+  stalls.filter((stall) => stall.fromMs < toMs && stall.toMs > fromMs)
 
-/** Whether a server with these stalls waited for a core in the span, for the better part of a stall. */
-export const starved = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number): boolean =>
-  overlap(
-    stalls.filter((stall) => stall.waitedMs > (stall.toMs - stall.fromMs) / 2),
-    fromMs,
-    toMs
-  )
+/** Whether the end of a span, which a process with these stalls has read, may have come more than `byMs` before that. */
+export const readLate = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number, byMs: number): boolean =>
+  sum(during(stalls, Math.max(fromMs, toMs - afterMs), toMs), (stall) => stall.toMs - stall.fromMs - everyMs) > byMs
+
+/** Whether a server with these stalls waited for a core for more than `byMs` of the span. */
+export const starved = (stalls: ReadonlyArray<Stall>, fromMs: number, toMs: number, byMs: number): boolean =>
+  sum(during(stalls, fromMs, toMs), (stall) => stall.waitedMs) > byMs

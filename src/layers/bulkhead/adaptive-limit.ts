@@ -1,97 +1,58 @@
 /**
  * A limit that is learned from how the provider answers, a window at a time.
  *
- * - fed by time to first token, time per token of streams, and time per token of whole answers; each is compared with a
- *   baseline of its own (`baseline.ts`), by the median of its window, so that one slow call says nothing. Total times are
- *   no signal: they tell how much was written
- * - a window is at least a second and at least 50 reports; where few calls are in flight it is longer
- * - refusals for overload (429, 529) shrink the limit, if they are more than a stray one, once in a window
- * - it does not grow in a window in which fewer than half of the places were ever in use, nor shrink by more than half
+ * - fed by time to first token, time per token of streams, and time per token of whole answers. Each is a signal of its
+ *   own: the median of its window, so that one slow call says nothing, over its own baseline (`baseline.ts`). Total times
+ *   are no signal: they tell how much was written
+ * - a window is at least a second and at least 50 reports; where few calls are in flight it is longer. A signal with fewer
+ *   than 50 reports says nothing yet, and keeps them for the next window
+ * - refusals for overload (429, 529) shrink the limit once in a window, if they are more than a stray one
+ * - it does not grow in a window in which less than half of it was ever in use, and shrinks by half at most
  *
- * How a window changes the limit is the step's business (`gradient`).
+ * How a window changes it is `gradient.ts`'s business; until times were long for the first time it doubles instead.
  */
 import type { BulkheadPolicy } from "../../domain/policy.ts"
 import { Baseline } from "./baseline.ts"
+import type { Judge } from "./baseline.ts"
+import { gradient, tolerance } from "./gradient.ts"
+import type { Step } from "./gradient.ts"
 import { Histogram } from "./histogram.ts"
 import type { Limit } from "./limit.ts"
 
-/** Shortest window in ms, and fewest reports in it. */
+/** Shortest window in ms, and fewest reports in it and of a signal. */
 const windowMs = 1_000
 const windowReports = 50
 
-/** Refusals of a window that count: so many, and this share of its reports. */
+/** Refusals of a window that count: so many at least, and more than this share of its reports. */
 const fewestDrops = 2
 const dropShare = 0.02
 
-/** What a window has shown. */
-export interface Window {
-  readonly limit: number
-  readonly least: number
-  readonly most: number
-  /** The worst signal's median over its baseline; 0 where no signal had reports enough. */
-  readonly ratio: number
-  /** Mean of the calls in flight. */
-  readonly inFlight: number
-  readonly dropped: boolean
-}
+/** The limit at the start, or the geometric middle of floor and ceiling where that is more: no baseline can be seen from too high. */
+const start = 5
 
-/** What compares medians with what they were: a {@link Baseline}. */
-export type BaselineLike = Pick<Baseline, "ratio">
-
-/** The limit that follows from a window, before floor and ceiling. */
-export type Step = (window: Window) => number
-
-/** A median this many times the baseline is accepted: places are given out until it is reached. */
-export const tolerance = 1.15
-
-/** What is left of the limit after a window with refusals. */
-const afterDrops = 0.7
-
-/** The limit at the start, or the geometric middle of floor and ceiling where that is more. Where it is too high already, no baseline can be seen. */
-const first = 5
-
-/** Most growth in one window. */
-const growth = 1.5
-
-/** Places beyond those that fit: a limit of 1 must be able to grow. */
-const headroom = 1
-
-/**
- * As many places as would have made the times `tolerance` times the baseline,
- * if times grow with the calls in flight, as they do where these share a
- * processor; a little more, so that it is found out when there is more room.
- * It reckons from the calls in flight, not from the limit: those above a limit
- * that was lowered go on for a while, and must not lower it again.
- */
-export const gradient: Step = ({ dropped, inFlight, limit, ratio }) => {
-  if (dropped) return Math.min(limit, inFlight) * afterDrops
-  if (ratio === 0) return limit
-  const fits = (inFlight * tolerance) / ratio + headroom
-  return ratio > tolerance ? Math.min(limit, fits) : Math.min(limit * growth, Math.max(limit, fits))
-}
-
+/** One kind of time, and what it usually is. */
 class Signal {
   private readonly times = new Histogram()
-  private readonly baseline: BaselineLike
+  private readonly judge: Judge
 
-  constructor(baseline: BaselineLike) {
-    this.baseline = baseline
+  constructor(judge: Judge) {
+    this.judge = judge
   }
 
   add(ms: number): void {
     this.times.add(ms)
   }
 
-  /** The ratio of the window that ends; 0, and the reports are kept for the next, where they are too few. */
-  close(bound: boolean, inFlight: number, least: boolean): number {
+  /** The ratio of the window that ends; 0 where it has too few reports. */
+  close(inFlight: number, bound: boolean, least: boolean): number {
     if (this.times.count < windowReports) return 0
-    const ratio = this.baseline.ratio(this.times.median(), { bound, inFlight, least })
+    const ratio = this.judge.ratio(this.times.median(), { inFlight, bound, least })
     this.times.clear()
     return ratio
   }
 }
 
-export class AdaptiveLimit implements Limit {
+class AdaptiveLimit implements Limit {
   current: number
   private limit: number
   private readonly least: number
@@ -100,22 +61,24 @@ export class AdaptiveLimit implements Limit {
   private readonly firstTokens: Signal
   private readonly paces: Signal
   private readonly answers: Signal
+  /** Whether times were never long so far. */
+  private early = true
+  /** The window: when it began, its reports, the refusals among them, the sum and the peak of the calls in flight. */
   private since = -1
   private reports = 0
   private drops = 0
   private inFlight = 0
   private peak = 0
-  private early = true
 
-  constructor(least: number, most: number, step: Step, baseline: () => BaselineLike) {
+  constructor(least: number, most: number, step: Step, judge: () => Judge) {
     this.least = Math.min(least, most)
     this.most = most
     this.step = step
-    this.limit = Math.min(most, Math.max(first, Math.sqrt(this.least * most)))
+    this.limit = Math.min(most, Math.max(start, Math.sqrt(this.least * most)))
     this.current = Math.round(this.limit)
-    this.firstTokens = new Signal(baseline())
-    this.paces = new Signal(baseline())
-    this.answers = new Signal(baseline())
+    this.firstTokens = new Signal(judge())
+    this.paces = new Signal(judge())
+    this.answers = new Signal(judge())
   }
 
   taken(inFlight: number): void {
@@ -154,16 +117,16 @@ export class AdaptiveLimit implements Limit {
     const bound = this.peak >= this.current
     const least = this.current <= this.least
     const ratio = Math.max(
-      this.firstTokens.close(bound, mean, least),
-      this.paces.close(bound, mean, least),
-      this.answers.close(bound, mean, least)
+      this.firstTokens.close(mean, bound, least),
+      this.paces.close(mean, bound, least),
+      this.answers.close(mean, bound, least)
     )
     const dropped = this.drops >= fewestDrops && this.drops > dropShare * this.reports
     if (dropped || ratio > tolerance) this.early = false
     const next =
       this.early && bound && ratio > 0
         ? this.limit * 2
-        : this.step({ limit: this.limit, least: this.least, most: this.most, ratio, inFlight: mean, dropped })
+        : this.step({ limit: this.limit, ratio, inFlight: mean, dropped })
     const mayGrow = this.drops === 0 && 2 * this.peak >= this.limit
     const bounded = Math.max(this.limit / 2, mayGrow ? next : Math.min(next, this.limit))
     this.limit = Math.min(this.most, Math.max(this.least, bounded))
@@ -176,9 +139,9 @@ export class AdaptiveLimit implements Limit {
   }
 }
 
-/** The limit of a policy, between its `minInFlight` and `maxInFlight`. */
+/** The limit of a policy, between its `minInFlight` and `maxInFlight`. `step` and `judge` are for comparisons. */
 export const adaptive = (
   { maxInFlight, minInFlight }: BulkheadPolicy,
   step: Step = gradient,
-  baseline: () => BaselineLike = () => new Baseline(tolerance)
-): Limit => new AdaptiveLimit(minInFlight, maxInFlight, step, baseline)
+  judge: () => Judge = () => new Baseline(tolerance)
+): Limit => new AdaptiveLimit(minInFlight, maxInFlight, step, judge)

@@ -1,72 +1,82 @@
 /**
- * What a time would be if nobody waited for anybody: the least that windows
- * showed, and how it changes.
+ * What a time would be if nobody waited for anybody: about the least that its
+ * windows have shown, and how it changes.
  *
- * A long-term average (Netflix' Gradient2) is no such thing: under an overload
- * that lasts it becomes the overload. So the baseline does not rise while our
- * own calls may be what makes the times long, that is while all places are in
- * use. It rises slowly while they are not, and at once when it is proved that
- * fewer calls would not help: times have stayed long although far fewer are in
- * flight, or as few as there may be. Then the provider itself has become slower.
+ * A long-term average (as of Netflix' Gradient2) is no such thing: under an
+ * overload that lasts it becomes the overload. So while all places are in use,
+ * and our own calls may be what makes times long, the baseline does not rise.
+ * It rises slowly while they are not. And it rises at once when it is proved
+ * that fewer calls do not help: far fewer were in flight and times fell by much
+ * less, or there are no fewer places. Then the provider itself has become
+ * slower, or others keep it busy, and giving up places would serve nobody.
  */
 
-/** The part of the way to a lower median that one window goes. */
+/** The part of the way that one window goes: to a lower median, and to a higher one while places are unused. */
 const fall = 0.3
-/** The same to a higher one, while places are unused. */
 const rise = 0.01
-/** So much of the calls in flight must be left, and so much of the excess time must not have gone, for a proof. */
+
+/** A proof is looked for once this share of the calls in flight is left, */
 const fewer = 0.6
+/** it has failed if times fell by at least this share of what the calls in flight did, */
 const effect = 0.5
-/** Windows in a row that must prove it. */
+/** and it takes so many windows. */
 const proofs = 2
 
-/** What a window says besides its median. `inFlight` is the mean; `least`: there are no fewer places than these. */
+/** What a window says besides its median. */
 export interface Circumstances {
+  /** Mean of the calls in flight. */
   readonly inFlight: number
+  /** Whether all places were in use at some time. */
   readonly bound: boolean
+  /** Whether there are as few places as there may be. */
   readonly least: boolean
 }
 
-export class Baseline {
+/** Compares medians with what is usual. */
+export interface Judge {
+  /** The median of a window over the baseline, which learns from it. */
+  readonly ratio: (median: number, circumstances: Circumstances) => number
+}
+
+export class Baseline implements Judge {
+  private readonly tolerance: number
   private value = 0
-  private worst = 0
-  private worstInFlight = 0
+  /** Where the proof began: the longest median of this spell of long times over the baseline, and the calls in flight then. */
+  private from = 0
+  private fromInFlight = 0
   private proved = 0
 
-  /** `tolerance`: a median this many times the baseline is long. */
-  readonly tolerance: number
-
+  /** A median more than `tolerance` times the baseline is long. */
   constructor(tolerance: number) {
     this.tolerance = tolerance
   }
 
-  /** The median of a window over the baseline, which learns from it. */
-  ratio(median: number, { bound, inFlight, least }: Circumstances): number {
+  ratio(median: number, circumstances: Circumstances): number {
     if (this.value === 0) this.value = median
     const ratio = median / this.value
     if (ratio <= 1) this.value += (median - this.value) * fall
-    else if (!bound) this.value += (median - this.value) * rise
+    else if (!circumstances.bound) this.value += (median - this.value) * rise
     if (ratio <= this.tolerance) {
-      this.worst = 0
-      this.proved = 0
+      this.from = 0
       return ratio
     }
-    if (ratio > this.worst) {
-      this.worst = ratio
-      this.worstInFlight = inFlight
+    if (!this.isProved(ratio, circumstances)) return ratio
+    this.value = median
+    this.from = 0
+    return 1
+  }
+
+  /** Whether it is proved that fewer calls do not shorten the times. */
+  private isProved(ratio: number, { inFlight, least }: Circumstances): boolean {
+    const left = inFlight / this.fromInFlight
+    const helped = left <= fewer && 1 - ratio / this.from >= effect * (1 - left)
+    if (ratio > this.from || helped) {
+      this.from = ratio
+      this.fromInFlight = inFlight
       this.proved = 0
-    }
-    const left = inFlight / this.worstInFlight
-    if (left <= fewer && 1 - ratio / this.worst >= effect * (1 - left)) {
-      this.worst = ratio
-      this.worstInFlight = inFlight
-      this.proved = 0
+      return false
     }
     if (least || left <= fewer) this.proved++
-    if (this.proved < proofs) return ratio
-    this.value = median
-    this.worst = 0
-    this.proved = 0
-    return 1
+    return this.proved >= proofs
   }
 }

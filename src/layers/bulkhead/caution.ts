@@ -12,16 +12,17 @@
 import { FadingMean } from "./fading-mean.ts"
 
 /** Share of those let in that may wait in vain under overload. */
-const inVain = 0.003
-const bounds = { first: 3, least: 0.5, most: 5, step: 0.25 }
+const inVain = 0.002
+const bounds = { first: 3.5, least: 0.5, most: 5, step: 0.25 }
 
 /** Share of the claims without a free place that are turned away: overload begins at `few` and is certain at `many`. */
 const few = 0.2
-const many = 0.4
+const many = 0.3
 
-/** Claims that this share is about, and how fast it fades (ms). */
+/** Claims that this share is about, how fast it fades (ms), and how many that were let in it begins with. */
 const claims = 128
 const fadeMs = 30_000
+const prior = 16
 
 export class Caution {
   private learned = bounds.first
@@ -44,6 +45,6 @@ export class Caution {
   }
 
   private overload(now: number): number {
-    return Math.min(1, Math.max(0, (this.refused.read(now) - few) / (many - few)))
+    return Math.min(1, Math.max(0, (this.refused.read(now, 0, prior) - few) / (many - few)))
   }
 }

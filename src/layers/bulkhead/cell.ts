@@ -10,32 +10,26 @@
  * - where the queue is full, the claim that would be served last gives way: a lower priority's first, never a higher one's
  */
 import { Effect } from "effect"
-import type { Priority } from "../../domain/caller.ts"
 import type { BulkheadError, DeadlineError } from "../../domain/errors.ts"
 import type { BulkheadPolicy } from "../../domain/policy.ts"
 import type { BulkheadRequest, BulkheadState } from "../../services/bulkhead.ts"
 import type { Timers } from "../../services/timers.ts"
 import { Forecast } from "./forecast.ts"
-import { Level } from "./level.ts"
+import type { Level } from "./level.ts"
+import { Levels, ranks } from "./levels.ts"
+import type { Rank } from "./levels.ts"
 import type { Limit } from "./limit.ts"
 import { Permit } from "./permit.ts"
 import { RefusalCap } from "./refusal-cap.ts"
 import * as Refusals from "./refusals.ts"
 import { Waiter } from "./waiter.ts"
 
-/** The index of a priority's level: who goes first among equals. */
-export type Rank = 0 | 1 | 2
-const ranks: Readonly<Record<Priority, Rank>> = { critical: 0, standard: 1, background: 2 }
-
-/** A priority without a share that competes with others is reckoned with this one. */
-const leastShare = 0.01
-
 export class Cell {
   private readonly policy: BulkheadPolicy
   private readonly limit: Limit
   private readonly timers: Timers["Service"]
   private readonly chance: () => number
-  private readonly levels: readonly [Level, Level, Level]
+  private readonly levels: Levels
   private readonly forecast = new Forecast()
   private readonly doomed = new RefusalCap()
   private inFlight = 0
@@ -48,8 +42,7 @@ export class Cell {
     this.limit = limit
     this.timers = timers
     this.chance = chance
-    const { background, critical, standard } = policy.shares
-    this.levels = [new Level(critical), new Level(standard), new Level(background)]
+    this.levels = new Levels(policy.shares)
   }
 
   get state(): BulkheadState {
@@ -59,7 +52,7 @@ export class Cell {
   /** A place, if one is free and nobody waits. */
   tryTake(request: BulkheadRequest, now: number): Permit | undefined {
     if (this.queued > 0 || this.inFlight >= this.limit.current) return undefined
-    const level = this.levels[ranks[request.priority]]
+    const level = this.levels.at(ranks[request.priority])
     const cost = costOf(request)
     const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
     level.queue.charge(tenant, cost)
@@ -73,12 +66,12 @@ export class Cell {
     requestId: string | undefined,
     now: number
   ): Waiter | BulkheadError | DeadlineError {
-    const level = this.levels[ranks[request.priority]]
+    const rank = ranks[request.priority]
+    const level = this.levels.at(rank)
     const refusal = this.refusal(request, requestId, level, now)
     level.caution.decided(now, refusal !== undefined)
     if (refusal !== undefined) return refusal
     const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
-    const rank = ranks[request.priority]
     const waiter = new Waiter(request, requestId, tenant, costOf(request), rank, this.arrivals++, now)
     level.join(waiter, now)
     this.queued++
@@ -165,7 +158,7 @@ export class Cell {
   /** Give free places to those who wait. */
   private fill(now: number): void {
     while (this.queued > 0 && this.inFlight < this.limit.current) {
-      const level = this.nextLevel()
+      const level = this.levels.next(this.limit.current)
       const waiter = level?.queue.next()
       if (level === undefined || waiter === undefined) return
       if (this.hopeless(waiter, now)) this.turnAway(waiter, now, Refusals.tooLate(waiter.request, waiter.requestId))
@@ -185,22 +178,6 @@ export class Cell {
     waiter.finish(Effect.succeed(waiter.permit))
   }
 
-  /** The waiting priority that is furthest below its share; the first one where none is below. */
-  private nextLevel(): Level | undefined {
-    let next: Level | undefined
-    let least = Infinity
-    for (const level of this.levels) {
-      if (level.queue.size === 0) continue
-      const nominal = level.share * this.limit.current
-      const filled = nominal > 0 ? level.inFlight / nominal : Infinity
-      if (next === undefined || (filled < 1 && filled < least)) {
-        next = level
-        least = filled
-      }
-    }
-    return next
-  }
-
   /**
    * Whether a place is wasted on a waiter: its time is over, or will usually be
    * before its answer is there. The latter is a guess: it is never made where
@@ -214,7 +191,7 @@ export class Cell {
 
   /** Take a waiter out of the queue. */
   private leave(waiter: Waiter, now: number): void {
-    const { queue } = this.levels[waiter.rank]
+    const { queue } = this.levels.at(waiter.rank)
     waiter.waiting = false
     waiter.timer?.disarm()
     this.queued--
@@ -226,7 +203,7 @@ export class Cell {
   /** End a wait in vain. */
   private turnAway(waiter: Waiter, now: number, error: BulkheadError | DeadlineError): void {
     this.leave(waiter, now)
-    this.levels[waiter.rank].caution.waited(now, false)
+    this.levels.at(waiter.rank).caution.waited(now, false)
     waiter.finish(Effect.fail(error))
   }
 
@@ -248,26 +225,18 @@ export class Cell {
    */
   private makeRoom(request: BulkheadRequest, weight: number, now: number): boolean {
     const own = ranks[request.priority]
-    const last =
-      this.levels[2].queue.youngest() ??
-      (own < 2 ? this.levels[1].queue.youngest() : undefined) ??
-      (own < 1 ? this.levels[0].queue.youngest() : undefined)
-    if (last === undefined || last.rank < own) return false
+    const last = this.levels.last(own)
+    if (last === undefined) return false
     if (last.rank === own) {
-      const start = this.levels[own].queue.startOf(request.tenant, weight)
+      const start = this.levels.at(own).queue.startOf(request.tenant, weight)
       if (last.tenant.id === request.tenant || start >= last.tenant.last) return false
     }
     this.turnAway(last, now, this.full(last.request, last.requestId, now))
     return true
   }
 
-  /** Time between two places for a level; where other levels wait too, it gets its share of them. */
   private gapMs(level: Level, now: number): number {
-    const any = this.forecast.gapMs(now, Math.min(this.inFlight, this.limit.current))
-    const own = Math.max(leastShare, level.share)
-    let shares = own
-    for (const other of this.levels) if (other !== level && other.queue.size > 0) shares += other.share
-    return level.gapMs(now, any * (shares / own))
+    return this.levels.gapMs(level, now, this.forecast.gapMs(now, Math.min(this.inFlight, this.limit.current)))
   }
 
   private full(request: BulkheadRequest, requestId: string | undefined, now: number): BulkheadError {
@@ -276,15 +245,14 @@ export class Cell {
 
   /** When the queue of this priority will have drained, with jitter. */
   private retryAfterMs(rank: Rank, now: number): number {
-    const level = this.levels[rank]
+    const level = this.levels.at(rank)
     const gapMs = this.gapMs(level, now)
     const drainMs = gapMs === 0 ? this.policy.maxWaitMs : gapMs * (level.queue.size + 1)
     return Refusals.retryAfterMs(drainMs, this.chance())
   }
 
   private settleIfIdle(): void {
-    if (this.inFlight > 0 || this.queued > 0) return
-    for (const { queue } of this.levels) queue.settleAll()
+    if (this.inFlight === 0 && this.queued === 0) this.levels.settleAll()
   }
 }
 

@@ -14,6 +14,9 @@ const fadeMs = 60_000
 const mostOfMean = 10
 const settled = 8
 
+/** A mean that rests on fewer calls is forgotten. */
+const enough = 0.5
+
 export class Forecast {
   private readonly firstTokens = new Quantile(0.5)
   private readonly answers = new Quantile(0.5)
@@ -42,6 +45,6 @@ export class Forecast {
 
   /** Mean time between two places that come free while `inFlight` are taken (Little's law). */
   gapMs(now: number, inFlight: number): number {
-    return this.holds.read(now) / Math.max(1, inFlight)
+    return this.holds.weight(now) < enough ? 0 : this.holds.read(now) / Math.max(1, inFlight)
   }
 }

@@ -14,6 +14,9 @@ const fadeMs = 10_000
 /** What is known beforehand counts as so many of them. */
 const priorWeight = 2
 
+/** A mean that rests on fewer claims is forgotten. */
+const enough = 0.5
+
 export class Level {
   readonly share: number
   readonly queue = new FairQueue<Waiter>()
@@ -51,11 +54,11 @@ export class Level {
    */
   gapMs(now: number, expected: number): number {
     const weight = expected > 0 ? priorWeight : 0
+    const known = this.gaps.weight(now) + weight
+    if (known < enough) return 0
     const usual = this.gaps.read(now, expected, weight)
     const lasting = this.queue.size === 0 ? 0 : now - this.gapSince
-    if (usual === 0 || lasting <= usual) return usual
-    const known = this.gaps.weight(now) + weight
-    return (usual * known + lasting) / (known + 1)
+    return lasting <= usual ? usual : (usual * known + lasting) / (known + 1)
   }
 
   /**

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { BulkheadError, DeadlineError } from "../../domain/errors.ts"
 import type { BulkheadRequest } from "../../services/bulkhead.ts"
 import type { Timer } from "../../services/timers.ts"
-import type { Rank } from "./cell.ts"
+import type { Rank } from "./levels.ts"
 import type { Permit } from "./permit.ts"
 import type { Claim, Tenant } from "./tenant.ts"
 

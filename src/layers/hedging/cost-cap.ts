@@ -18,6 +18,7 @@ export class CostCap {
   private saved = 0
   private meanAnswer = 0
   private meanHedge = 0
+  private short = false
 
   /** `share` of the tokens of answers, 0 to 1. */
   constructor(share: number) {
@@ -29,9 +30,9 @@ export class CostCap {
     return this.saved
   }
 
-  /** The share of calls whose hedges it can pay for in the long run; 1 while that is not known. */
+  /** The share of calls whose hedges it can pay for in the long run, where it has come short; 1 where it has not. */
   get affordable(): number {
-    return this.meanHedge === 0 ? 1 : Math.min(1, (this.share * this.meanAnswer) / this.meanHedge)
+    return this.short ? Math.min(1, (this.share * this.meanAnswer) / this.meanHedge) : 1
   }
 
   /** An answer of `tokens` tokens, input and output. */
@@ -43,7 +44,10 @@ export class CostCap {
   /** Take out `tokens`, if they are there. */
   spend(tokens: number): boolean {
     this.meanHedge = towards(this.meanHedge, tokens)
-    if (tokens > this.saved) return false
+    if (tokens > this.saved) {
+      this.short = true
+      return false
+    }
     this.saved -= tokens
     return true
   }
@@ -54,6 +58,8 @@ export class CostCap {
   }
 
   private put(tokens: number): void {
-    this.saved = Math.min(mostAnswers * this.meanAnswer, this.saved + tokens)
+    const most = mostAnswers * this.meanAnswer
+    this.saved = Math.min(most, this.saved + tokens)
+    if (this.saved >= most / 4) this.short = false
   }
 }

@@ -16,19 +16,13 @@ import { Lateness } from "./lateness.ts"
 /** A quantile is read again when the window has moved on or has grown by one sample in so many. */
 const freshness = 64
 
-/** One-sided 95 % of the normal distribution. */
-const z = 1.645
-
 /**
- * The share that is read for `quantile` of `n` samples: the lower confidence
- * limit of that quantile (normal approximation of the binomial; Conover,
- * "Practical Nonparametric Statistics", section 3.2). Where the slow calls are
- * as many as the quantile leaves out, the quantile itself lies among the fast
- * ones or among the slow ones by mere chance. Too early costs little, and that
- * is capped; too late is no hedge at all.
+ * Where slow calls are about as many as the quantile leaves out, chance decides
+ * whether it lies at the end of the usual times or in the midst of the slow
+ * ones, and then it is no use. So it may be this many times the quantile that
+ * leaves out twice as many, and no more.
  */
-const lowerLimit = (quantile: number, n: number): number =>
-  Math.max(0, quantile - z * Math.sqrt((quantile * (1 - quantile)) / n))
+const mostJump = 1.5
 
 class Cell {
   readonly histogram: Histogram
@@ -67,13 +61,20 @@ class Cell {
     else if (!censored) this.lateness.add(false)
   }
 
+  private lateAfter(): number | undefined {
+    const { cap, histogram } = this
+    const { quantile } = this.policy
+    const at = histogram.quantile(quantile)
+    const before = histogram.quantile(Math.max(2 * quantile - 1, 0.9 * quantile))
+    if (at === undefined || before === undefined) return undefined
+    // Where not all that are late can be paid for, the longest waits are worth it most.
+    return Math.max(Math.min(at, mostJump * before), histogram.quantile(1 - cap.affordable) ?? 0)
+  }
+
   private read(): void {
     this.unread = 0
-    const { minimumSamples, quantile } = this.policy
-    const { seen } = this.histogram
-    // Where not all that are late can be paid for, the longest waits are worth it most.
-    const q = Math.max(lowerLimit(quantile, seen), 1 - this.cap.affordable)
-    this.lateAfterMs = seen < minimumSamples ? undefined : this.histogram.quantile(q)
+    const { minimumSamples } = this.policy
+    this.lateAfterMs = this.histogram.seen < minimumSamples ? undefined : this.lateAfter()
     if (this.lateAfterMs === undefined) this.lateness.clear()
     else this.usualMs = this.histogram.quantile(0.5) ?? 0
   }

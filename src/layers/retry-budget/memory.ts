@@ -13,10 +13,9 @@
  */
 import { Effect, Layer } from "effect"
 import type { RetryPolicyValues } from "../../domain/policy.ts"
-import type { Lease } from "../../services/guard.ts"
 import { RetryBudget } from "../../services/retry-budget.ts"
 import * as RetryBudgetPort from "../../services/retry-budget.ts"
-import type { Draw } from "../../services/retry-budget.ts"
+import type { Draw, Place } from "../../services/retry-budget.ts"
 
 /**
  * Extra calls that each process may save up and have in flight, however many
@@ -68,7 +67,7 @@ class Account {
   }
 }
 
-class First implements Lease {
+class First implements Place {
   private account: Account | undefined
 
   constructor(account: Account) {
@@ -79,6 +78,10 @@ class First implements Lease {
   release(): void {
     if (this.account !== undefined) this.account.first--
     this.account = undefined
+  }
+
+  unused(): void {
+    this.release()
   }
 }
 

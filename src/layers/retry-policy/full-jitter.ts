@@ -33,10 +33,9 @@ export const make = Effect.fnUntraced(function* (policy: RetryPolicyValues) {
         const row = rowOf(error)
         if (row.next === "stop") return stop
         if (row.next === "next" || retry >= policy.maxRetries) return next
-        const asked = retryAfterMs(error) ?? 0
-        const leastMs = asked > 0 ? asked : 0
-        const range = Math.max(spread * leastMs, Math.min(policy.capMs, policy.baseMs * 2 ** retry))
-        const afterMs = leastMs + fiber.getRef(Random.Random).nextDoubleUnsafe() * range
+        const asked = Math.max(0, retryAfterMs(error) ?? 0)
+        const range = Math.max(spread * asked, Math.min(policy.capMs, policy.baseMs * 2 ** retry))
+        const afterMs = asked + fiber.getRef(Random.Random).nextDoubleUnsafe() * range
         if (clock.currentTimeMillisUnsafe() + afterMs >= deadline.atMs) return next
         return Effect.succeed<RetryDecision>({ _tag: "Retry", afterMs })
       })

@@ -65,7 +65,7 @@ describe("capped", () => {
 const config = (shorter: object, features = {}) =>
   configOf(
     {
-      bulkhead: { maxInFlight: 1, maxQueue: 8, maxWaitMs: 60_000 },
+      bulkhead: { maxInFlight: 2, maxQueue: 8, maxWaitMs: 60_000 },
       brownout: { shorter: { maxTokens: 64, ...shorter } }
     },
     {
@@ -73,11 +73,11 @@ const config = (shorter: object, features = {}) =>
     }
   )
 
-/** One caller has the only place at `one`, and `queued` wait for it, until the effect is run. */
+/** Both places at `one` are taken, and `queued` callers wait for one, until the effect is run. */
 const pressure = (queued: number) =>
   Effect.gen(function* () {
     const bulkhead = yield* Bulkhead
-    const fibers = yield* Effect.forEach(Array.from({ length: queued + 1 }), () =>
+    const fibers = yield* Effect.forEach(Array.from({ length: 2 + queued }), () =>
       Effect.forkDetach(
         Effect.scoped(
           Effect.andThen(
@@ -133,7 +133,7 @@ describe("shorter answers", () => {
   it.effect("are asked for while more wait than `above` for each place", () => {
     const { layer, world } = make({ open: (call) => ending(call, "length") }, config({ above: 1 }))
     return Effect.gen(function* () {
-      const { completion } = yield* underPressure(2, {}, "the text")
+      const { completion } = yield* underPressure(3, {}, "the text")
       assert.deepStrictEqual(world.calls.map(sent), [[64, undefined]])
       assert.deepStrictEqual(completion.degraded, { rung: "shorter", reason: "pressure" })
       assert.deepStrictEqual([world.ended[0]?.rung, world.ended[0]?.degradedReason], ["shorter", "pressure"])
@@ -144,14 +144,14 @@ describe("shorter answers", () => {
   it.effect("not while fewer wait, and what was written goes out as it was", () => {
     const { layer, world } = make({ open: whole }, config({ above: 1 }))
     return Effect.gen(function* () {
-      const { completion } = yield* underPressure(1, {}, "the text")
+      const { completion } = yield* underPressure(2, {}, "the text")
       assert.deepStrictEqual(world.calls.map(sent), [[100, "the text"]])
       assert.notProperty(completion, "degraded")
       yield* balanced(world)
     }).pipe(Effect.provideService(CurrentCaller, background), Effect.provide(layer))
   })
 
-  it.effect("with `above` 0 as soon as anyone waits, but not while only the place is taken", () => {
+  it.effect("with `above` 0 as soon as anyone waits, but not while only the places are taken", () => {
     const { layer, world } = make({ open: whole }, config({ above: 0 }))
     return Effect.gen(function* () {
       yield* underPressure(0)

@@ -41,6 +41,18 @@ const dripping = (call: Call, everyMs: number) =>
     Stream.forever(Stream.mapEffect(Stream.make("word "), (text) => Effect.delay(Effect.succeed(chunk(text)), everyMs)))
   )
 
+/** A chunk of one choice. */
+const piece = (delta: ChatDelta): CompletionEvent => {
+  const value = {
+    id: "c",
+    object: "chat.completion.chunk" as const,
+    created: 0,
+    model: "m",
+    choices: [{ index: 0, delta, finish_reason: null }]
+  }
+  return { _tag: "Chunk", chunk: value, data: JSON.stringify(value) }
+}
+
 const textOf = ({ choices }: ChatCompletion) => choices[0]?.message["content"]
 
 const streamed = ({ request }: Call) => "chat" in request && request.chat.stream === true
@@ -94,6 +106,27 @@ describe("a whole answer of a caller that takes partial ones", () => {
       const [record] = world.ended
       assert.strictEqual(record?.usage?.completion_tokens, tokens.estimateText("solo", "Deep down.".length))
       assert.isFalse(record?.usageExact)
+      yield* balanced(world)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is counted by what came of a tool call, not by the JSON around it", () => {
+    const args = '{"city":"Kiel"}'
+    const { layer, world } = make(
+      {
+        open: (call) =>
+          streaming(
+            call,
+            "",
+            Stream.make(piece({ tool_calls: [{ index: 0, id: "a", function: { name: "f", arguments: args } }] }))
+          )
+      },
+      config()
+    )
+    return Effect.gen(function* () {
+      const tokens = yield* TokenCounter
+      got(yield* answer(10))
+      assert.strictEqual(world.ended[0]?.usage?.completion_tokens, tokens.estimateText("solo", args.length))
       yield* balanced(world)
     }).pipe(Effect.provide(layer))
   })
@@ -237,6 +270,19 @@ describe("an answer that breaks off", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("is counted by what came where its provider had not reported it", () => {
+    const { layer, world } = make({ open: (call) => breaking(call, ["Half"]) }, config())
+    return Effect.gen(function* () {
+      const tokens = yield* TokenCounter
+      const { body } = got(yield* answer(5_000))
+      const usage = Usage.make(tokens.estimate("solo", chat()), tokens.estimateText("solo", "Half".length))
+      assert.isAbove(usage.prompt_tokens, 0)
+      assert.deepStrictEqual([world.ended[0]?.usage, world.ended[0]?.usageExact, body.usage], [usage, false, usage])
+      assert.deepStrictEqual(world.charges[0]?.settled, [usage.total_tokens])
+      yield* balanced(world)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("is no answer where nothing of use had come", () => {
     const { layer, world } = make({ open: (call) => breaking(call, []) }, config())
     return Effect.gen(function* () {
@@ -273,16 +319,6 @@ describe("an answer that breaks off", () => {
   })
 
   it.effect("tool calls that are not whole are left out", () => {
-    const piece = (delta: ChatDelta): CompletionEvent => {
-      const value = {
-        id: "c",
-        object: "chat.completion.chunk" as const,
-        created: 0,
-        model: "m",
-        choices: [{ index: 0, delta, finish_reason: null }]
-      }
-      return { _tag: "Chunk", chunk: value, data: JSON.stringify(value) }
-    }
     const call1 = { index: 0, id: "a", type: "function", function: { name: "f", arguments: '{"x":1}' } }
     const call2 = { index: 1, id: "b", type: "function", function: { name: "g", arguments: '{"y":' } }
     const { layer, world } = make(

@@ -60,6 +60,28 @@ describe("breakers", () => {
     expect(Breakers.figures(runOf(good, calls), "primary", [down]).dead_calls_excess).toBe(2)
   })
 
+  it("a breaker that closes on the word of earlier probes may take its time to open once more, and no more than that", () => {
+    const flapping: ReadonlyArray<Step> = [
+      [1_000, "closed", "open", 1],
+      [9_500, "open", "half-open", 2],
+      [10_500, "half-open", "closed", 3],
+      [11_000, "closed", "open", 4]
+    ]
+    const calls = [...every(9_500, 9_800, 100), ...every(10_500, 11_000, 50)]
+    const figures = Breakers.figures(runOf(flapping, calls), "primary", [down])
+    expect(figures).toMatchObject({ detect_s: 0.5, detect_calls: 10, unseen: 0, dead_calls: 10, dead_calls_excess: 0 })
+    // Closed once more, by nobody's probes.
+    const again: ReadonlyArray<Step> = [
+      ...flapping,
+      [13_000, "open", "half-open", 5],
+      [13_100, "half-open", "closed", 6],
+      [14_000, "closed", "open", 7]
+    ]
+    const more = Breakers.figures(runOf(again, [...calls, ...every(13_100, 14_000, 50)]), "primary", [down])
+    // 6 probes are allowed, for the half-open times before and after.
+    expect(more.dead_calls_excess).toBe(18 - 6)
+  })
+
   it("an outage seen after more than 20 calls and more than 5 s is not seen in time", () => {
     const late: ReadonlyArray<Step> = [[16_000, "closed", "open", 1]]
     const busy = Breakers.figures(runOf(late, every(10_000, 16_000, 100)), "primary", [down])
