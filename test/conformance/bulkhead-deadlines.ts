@@ -28,8 +28,9 @@ const within = (ms: number, request: Partial<BulkheadRequest> = {}) =>
 const whole = ask({ streamed: false })
 
 /** Places that go to waiters, one after another: decisions that a doomed waiter's refusal is weighed against. */
-const serveFromQueue = (count: number) =>
+const serveFromQueue = (count: number, places: number) =>
   Effect.gen(function* () {
+    const others = yield* Effect.forEach(Array.from({ length: places - 1 }), () => occupy(whole))
     let held = yield* occupy(whole)
     for (let i = 0; i < count; i++) {
       const next = yield* line(whole)
@@ -39,7 +40,7 @@ const serveFromQueue = (count: number) =>
       yield* turns(2)
       held = heldBy(next)
     }
-    yield* held.release
+    for (const { release } of [held, ...others]) yield* release
   })
 
 export const suite: Suite = (name, layer) => {
@@ -142,19 +143,22 @@ export const suite: Suite = (name, layer) => {
     effect(
       "one call that hangs does not turn the others away",
       Effect.gen(function* () {
-        yield* teach(30, 100, whole)
-        yield* teach(1, 3_600_000, whole)
-        yield* teach(3, 100, whole)
+        const hangs = yield* occupy(whole)
+        yield* teach(100, 100, whole)
+        hangs.permit.answered(1, 10_000)
+        yield* hangs.release
         yield* occupy(whole)
-        const waiter = yield* line(yield* within(1_000))
+        yield* occupy(whole)
+        const waiter = yield* line(yield* within(400))
         assert.isUndefined(outcome(waiter))
-      })
+      }),
+      roomy({ maxInFlight: 2 })
     )
 
     effect(
       "a place is not wasted on a waiter that can no longer be answered in time",
       Effect.gen(function* () {
-        yield* serveFromQueue(20)
+        yield* serveFromQueue(20, 2)
         const held = [yield* occupy(whole), yield* occupy(whole)] as const
         const doomed = yield* line(yield* within(4_000))
         const next = yield* line(whole)
@@ -173,7 +177,7 @@ export const suite: Suite = (name, layer) => {
     effect(
       "with nothing in flight nobody is passed over by a guess: else nothing would ever be learned again",
       Effect.gen(function* () {
-        yield* serveFromQueue(20)
+        yield* serveFromQueue(20, 1)
         const held = yield* occupy(whole)
         const doomed = yield* line(yield* within(4_000))
         yield* TestClock.adjust(3_200)
@@ -186,7 +190,7 @@ export const suite: Suite = (name, layer) => {
     effect(
       "a guess passes over a fifth of the waiters at most",
       Effect.gen(function* () {
-        yield* serveFromQueue(10)
+        yield* serveFromQueue(10, 2)
         yield* occupy(whole)
         let held = yield* occupy(whole)
         const waiters: Array<Fiber.Fiber<Held, unknown>> = []

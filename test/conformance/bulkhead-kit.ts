@@ -93,6 +93,8 @@ export const served = (fiber: Fiber.Fiber<unknown, unknown>): boolean => {
 /** The reason of a refusal that must be there already. */
 export const refusedWith = (fiber: Fiber.Fiber<Held, BulkheadError | DeadlineError>) =>
   Effect.gen(function* () {
+    // Whoever was put out of the queue has to wake; no time passes.
+    yield* turns(2)
     assert.isDefined(fiber.pollUnsafe(), "it still waits")
     return yield* Effect.flip(Fiber.join(fiber))
   })

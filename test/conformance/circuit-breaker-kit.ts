@@ -96,3 +96,32 @@ export const tester =
   (layer: MakeLayer) =>
   <A, E>(title: string, test: Effect.Effect<A, E, CircuitBreaker | Scope.Scope>, values: Partial<BreakerPolicy> = {}) =>
     it.effect(title, () => Effect.provide(test, layer({ ...policy, ...values })))
+
+/** A stream whose first token takes so long. */
+export const first = (ms: number) =>
+  call((lease) => {
+    lease.begin()
+    lease.succeed(ms)
+  })
+
+/** A whole answer. */
+export const whole = (ms: number) =>
+  call((lease) => {
+    lease.begin(false)
+    lease.succeed(ms)
+  })
+
+/** Calls that may be refused, one each `everyMs`. */
+export const tries = <A, E, R>(count: number, everyMs: number, effect: Effect.Effect<A, E, R>) =>
+  paced(count, everyMs, Effect.ignore(effect))
+
+export const closed = (message?: string) =>
+  Effect.map(stateOf(), (state) => assert.strictEqual(state, "closed", message))
+
+export const is = (expected: string) => Effect.map(stateOf(), (state) => assert.strictEqual(state, expected))
+
+/** Assert a time of `openMs` under jitter, read to 50 ms. */
+export const lasts = (ms: number, openMs: number) => {
+  assert.isAtLeast(ms, openMs * 0.8)
+  assert.isAtMost(ms, openMs * 1.2 + 50)
+}

@@ -13,6 +13,7 @@ import {
   call,
   delivered,
   hold,
+  is,
   key,
   ok,
   openFor,
@@ -20,15 +21,12 @@ import {
   refusal,
   run,
   slow,
-  stateOf,
   tester,
   times,
   toHalfOpen,
   transitions
 } from "./circuit-breaker-kit.ts"
 import type { MakeLayer } from "./circuit-breaker-kit.ts"
-
-const is = (expected: string) => Effect.map(stateOf(), (state) => assert.strictEqual(state, expected))
 
 export const suite = (name: string, layer: MakeLayer): void => {
   const effect = tester(layer)

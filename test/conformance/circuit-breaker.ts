@@ -9,10 +9,12 @@ import { enter } from "../support/raw-entry.ts"
 import { acquire, bad, call, hold, key, ok, refusal, slow, stateOf, tester, times } from "./circuit-breaker-kit.ts"
 import type { MakeLayer } from "./circuit-breaker-kit.ts"
 import * as Detection from "./circuit-breaker-detection.ts"
+import * as OpenTime from "./circuit-breaker-open-time.ts"
 import * as Panic from "./circuit-breaker-panic.ts"
 import * as Probes from "./circuit-breaker-probes.ts"
 import * as Published from "./circuit-breaker-published.ts"
 import * as Slowness from "./circuit-breaker-slowness.ts"
+import * as Usual from "./circuit-breaker-usual.ts"
 
 export const suite = (name: string, layer: MakeLayer): void => {
   const effect = tester(layer)
@@ -206,6 +208,8 @@ export const suite = (name: string, layer: MakeLayer): void => {
 
   Detection.suite(name, layer)
   Slowness.suite(name, layer)
+  Usual.suite(name, layer)
+  OpenTime.suite(name, layer)
   Probes.suite(name, layer)
   Panic.suite(name, layer)
   Published.suite(name, layer)

@@ -44,6 +44,6 @@ describe("S9, streams over real sockets", () => {
         assert.isAbove(Number(row("stalled", "promise-race")["clean_ends"]), 0)
         assert.isAbove(Number(row("rolling-restart", "promise-race")["dropped_in_grace"]), 0)
       }),
-    { timeout: 60_000 }
+    { timeout: 120_000 }
   )
 })

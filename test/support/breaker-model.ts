@@ -5,6 +5,8 @@
  */
 import type { BreakerPolicy } from "../../src/domain/policy.ts"
 import type { BreakerState, BreakerTransition } from "../../src/services/circuit-breaker.ts"
+import { momentMs, strict, Tail } from "./breaker-tail.ts"
+import type { Noted } from "./breaker-tail.ts"
 
 export interface ModelCall {
   readonly epoch: number
@@ -19,45 +21,6 @@ export interface ModelCall {
   /** A probe that was answered, or counted as slow. */
   done: boolean
   slow: boolean
-}
-
-interface Noted {
-  readonly at: number
-  badAt: number
-}
-
-const strict = (rate: number) => (1 + rate) / 2
-const momentMs = 100
-
-/** The last so many of a list are all young, bad enough, and have been so for a moment. */
-class Tail {
-  readonly all: Array<Noted> = []
-  since = Infinity
-  private readonly size: number
-  private readonly share: number
-  constructor(size: number, share: number) {
-    this.size = size
-    this.share = share
-  }
-  add(at: number): number {
-    this.all.push({ at, badAt: Infinity })
-    this.settle()
-    return this.all.length - 1
-  }
-  turn(index: number | undefined, at: number): void {
-    if (index === undefined || index < this.all.length - this.size) return
-    this.all[index]!.badAt = Math.min(this.all[index]!.badAt, at)
-    this.settle()
-  }
-  condemns(at: number, windowMs: number): boolean {
-    const last = this.all.slice(-this.size)
-    return last.length === this.size && at - last[0]!.at < windowMs && at - this.since >= momentMs
-  }
-  private settle(): void {
-    const bad = this.all.slice(-this.size).flatMap(({ badAt }) => (badAt < Infinity ? [badAt] : []))
-    if (bad.length === 0 || bad.length < this.share * this.size) this.since = Infinity
-    else if (this.since === Infinity) this.since = Math.min(...bad)
-  }
 }
 
 export class Model {

@@ -90,6 +90,8 @@ export const make = (): Balancer => {
       else if (last.ending === "told" && last.status === 503 && last.code === "shutting_down" && last.mayRetry)
         refused++
       else break
+      // Asked again at the next look.
+      member.ready = false
       // With nobody else to ask, not at once.
       if (failed !== undefined) await sleep(pauseMs)
       failed = member.server

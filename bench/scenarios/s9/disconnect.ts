@@ -12,7 +12,7 @@ import type { Policy, Upstream } from "./lab.ts"
 import { limits, noiseShare } from "./row.ts"
 import type { Row } from "./row.ts"
 import type { CallRecord, Script } from "./script.ts"
-import { readLate, starved } from "./stalls.ts"
+import { readLate, starved, watch } from "./stalls.ts"
 
 export interface Sizes {
   readonly calls: number
@@ -47,8 +47,8 @@ const planOf = (seed: number, size: Sizes): ReadonlyArray<Plan> => {
       id: `d${index}`,
       headMs: between(0, 300),
       firstMs: between(0, 300),
-      gapMs: whole(15, 35),
-      chunks: whole(10, 45),
+      gapMs: whole(20, 45),
+      chunks: whole(8, 35),
       chars: whole(4, 60)
     }
     const lengthMs = script.headMs + script.firstMs + (stream ? script.gapMs * script.chunks : 0)
@@ -83,14 +83,14 @@ const outlived = (left: ReadonlyArray<Left>, calls: ReadonlyMap<string, Readonly
 
 /** Fill every place at once, and count how many calls the upstream then has: a place that was lost would be missed. */
 const burst = async (url: string, upstream: Upstream): Promise<number> => {
-  const script = { headMs: 600, firstMs: 1, gapMs: 1, chunks: 1, chars: 4 }
+  const script = { headMs: 900, firstMs: 1, gapMs: 1, chunks: 1, chars: 4 }
   const calls = Array.from({ length: maxInFlight }, (_, index) =>
     Client.call({ url, model, stream: false, script: { ...script, id: `b${index}` } })
   )
   const most = await poll(
     () => upstream.open(),
     (open) => open === maxInFlight,
-    500
+    800
   )
   const all = await Promise.all(calls.map((call) => call.over))
   return Math.min(most, all.filter(({ ending }) => ending === "complete").length)
@@ -107,6 +107,7 @@ export const run = async (policy: Policy, seed: number, size: Sizes, upstream: U
     await upstream.clear()
     await upstream.loop()
     await server.loop()
+    const own = watch()
 
     const plans = planOf(seed, size)
     const left: Array<Left> = []
@@ -126,12 +127,14 @@ export const run = async (policy: Policy, seed: number, size: Sizes, upstream: U
     const calls = await upstream.calls()
     const loop = await upstream.loop()
     const serverLoop = await server.loop()
+    const ownLoop = own.end()
+    // Of this process, it is the moment between reading the clock and closing the socket that counts.
+    const isClear = ({ fromMs, toMs }: { readonly fromMs: number; readonly toMs: number }): boolean =>
+      !readLate(loop.stalls, fromMs, toMs, noiseMs) &&
+      !starved(serverLoop.stalls, fromMs, toMs, noiseMs) &&
+      !starved(ownLoop.stalls, fromMs, fromMs + 1, noiseMs)
     const all = outlived(left, calls)
-    const clear = all.filter(
-      ({ fromMs, toMs }) =>
-        policy !== "ballast" ||
-        (!readLate(loop.stalls, fromMs, toMs, noiseMs) && !starved(serverLoop.stalls, fromMs, toMs, noiseMs))
-    )
+    const clear = all.filter((each) => policy !== "ballast" || isClear(each))
     const stayed = seen.filter((_, index) => plans[index]?.leaveAfterMs === undefined)
     const after = all.reduce((sum, { chunks }) => sum + chunks, 0)
     const billed = [...calls.values()]
@@ -158,6 +161,7 @@ export const run = async (policy: Policy, seed: number, size: Sizes, upstream: U
       ),
       tokens_after_abort_mean: after / all.length,
       extra_cost_ratio: billed / (billed - after),
+      attempts_per_request: [...calls.values()].flat().length / calls.size,
       stayed_complete_ratio: stayed.filter(({ ending }) => ending === "complete").length / stayed.length,
       in_flight_after: policy === "ballast" ? rest.inFlight : null,
       upstream_open_after: rest.upstreamOpen,

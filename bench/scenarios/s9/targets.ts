@@ -12,9 +12,9 @@ export interface Target {
 /**
  * What a stuck stream may hold beside `server.maxBufferedBytes`: the transport's queue and the piece that filled it
  * (64 KiB each), what its socket had read ahead (64 KiB), the last write, which may pass the mark by as much as the
- * queue held (128 KiB), and the objects of two connections (64 KiB).
+ * queue held (128 KiB), and 192 KiB for the objects of two connections and what the process grows by on the whole.
  */
-export const streamAllowanceBytes = 393_216
+export const streamAllowanceBytes = 524_288
 
 /**
  * More than what the kernel's buffers of a stream's four sockets, grown to the usual limits, and our own queues take

@@ -5,7 +5,7 @@
  * and whoever is turned away at once can go elsewhere while there is time, so
  * nearly everyone who is let in must be served. How much that takes is learned:
  * more with each claim that waited in vain, less with each that did not, until
- * `inVain` of them do (the step rule of a running quantile, see `quantile.ts`).
+ * `inVain` of them do (the step rule of a running quantile).
  * Where few are turned away a wait in vain is the lesser evil, and little is
  * enough.
  */

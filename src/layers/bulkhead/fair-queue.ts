@@ -83,6 +83,11 @@ export class FairQueue<C extends Claim<C>> {
     return this.tenants.size
   }
 
+  /** The account of a tenant if it is remembered. */
+  find(id: string): Tenant<C> | undefined {
+    return this.tenants.get(id)
+  }
+
   /** The account of a tenant, opened if need be. Whoever calls this goes on with `charge` or `push`. */
   tenant(id: string, weight: number): Tenant<C> {
     let tenant = this.tenants.get(id)

@@ -4,7 +4,7 @@
  * themselves; 0 means that nothing is known.
  */
 import { FadingMean } from "./fading-mean.ts"
-import { Quantile } from "./quantile.ts"
+import { Median } from "./median.ts"
 
 /** Calls whose hold times the mean is about, and how fast it fades (ms). */
 const calls = 64
@@ -18,8 +18,8 @@ const settled = 8
 const enough = 0.5
 
 export class Forecast {
-  private readonly firstTokens = new Quantile(0.5)
-  private readonly answers = new Quantile(0.5)
+  private readonly firstTokens = new Median()
+  private readonly answers = new Median()
   private readonly holds = new FadingMean(calls, fadeMs)
 
   /** A stream's first token came after `ms`. */

@@ -45,5 +45,5 @@ export const gradient: Step = ({ dropped, inFlight, limit, ratio }) => {
   if (dropped) return Math.min(limit, inFlight) * afterDrops
   if (ratio === 0) return limit
   const fits = (inFlight * tolerance) / ratio + headroom
-  return ratio > tolerance ? Math.min(limit, fits) : Math.min(limit * growth, Math.max(limit, fits))
+  return ratio > tolerance ? Math.min(limit + headroom, fits) : Math.min(limit * growth, Math.max(limit, fits))
 }

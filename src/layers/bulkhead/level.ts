@@ -24,7 +24,7 @@ export class Level {
   inFlight = 0
   /** Time between two places for this level while it waits, in ms. */
   private readonly gaps = new FadingMean(claims, fadeMs)
-  /** Work of a claim, in tokens for a weight of 1. */
+  /** Work of a claim, in tokens. */
   private readonly costs = new FadingMean(claims, fadeMs)
   /** When a place was last given to a waiter, or the first of the waiters came. */
   private gapSince = 0
@@ -42,7 +42,7 @@ export class Level {
   /** Give the next claim its place. */
   serve(waiter: Waiter, now: number): void {
     this.gaps.add(now, now - this.gapSince)
-    this.costs.add(now, waiter.cost / waiter.tenant.weight)
+    this.costs.add(now, waiter.cost)
     this.gapSince = now
     this.queue.serve(waiter)
   }
@@ -68,8 +68,8 @@ export class Level {
    *
    * - until the claims that wait and that fair order puts before it are served. Places come free about as in a Poisson
    *   process, so `n` of them take `n` gaps, give or take `√n`
-   * - until virtual time has come to its start, if all who wait go on asking: for claims that come later may be served
-   *   before it. Each turn of its own is one of `rivals` turns, which makes the chance so much coarser
+   * - until the present has come to its start, if the other tenants that wait go on asking: for claims that come later may
+   *   be served before it. Each step there is a turn of all of them, which makes the chance so much coarser
    */
   waitMs(tenant: string, weight: number, cost: number, now: number, gapMs: number, beyond: number): number {
     if (gapMs === 0) return 0
@@ -78,10 +78,11 @@ export class Level {
     const start = queue.startOf(tenant, weight)
     const inOrder = 1 + beyond + queue.ahead(start)
     const inOrderMs = gapMs * (inOrder + caution * Math.sqrt(inOrder))
-    if (start <= queue.present) return inOrderMs
-    const rivals = Math.max(1, queue.waitingWeight / weight)
-    const turns = (start - queue.present) / this.costs.read(now, cost / weight, priorWeight)
-    const inTurn = 1 + beyond + turns * Math.max(weight, queue.waitingWeight)
-    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * rivals)))
+    const own = queue.find(tenant)
+    const others = (queue.waitingWeight - (own?.waitingWeight ?? 0)) / weight
+    if (start <= queue.present || others <= 0) return inOrderMs
+    const turns = ((start - queue.present) * weight) / this.costs.read(now, cost, priorWeight)
+    const inTurn = 1 + beyond + (own?.size ?? 0) + turns * others
+    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * (1 + others))))
   }
 }

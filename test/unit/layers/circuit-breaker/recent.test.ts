@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { momentMs, Recent } from "../../../../src/layers/circuit-breaker/recent.ts"
+import { Tail } from "../../../support/breaker-tail.ts"
 
 const step = fc.record({ afterMs: fc.integer({ min: 0, max: 60 }), bad: fc.boolean(), turn: fc.nat(12) })
 
@@ -11,32 +12,18 @@ describe("Recent", () => {
         const share = 0.75
         const windowMs = 200
         const recent = new Recent(size, share, windowMs)
-        const all: Array<{ readonly at: number; badAt: number }> = []
+        const tail = new Tail(size, share)
         let now = 1_000
-        let since = Infinity
-        const note = () => {
-          const last = all.slice(-size)
-          const bad = last.filter(({ badAt }) => badAt < Infinity)
-          if (bad.length === 0 || bad.length < share * size) since = Infinity
-          else if (since === Infinity) since = Math.min(...bad.map(({ badAt }) => badAt))
-        }
         for (const { afterMs, bad, turn } of steps) {
           now += afterMs
           const name = recent.add(now)
-          all.push({ at: now, badAt: Infinity })
-          assert.strictEqual(name, all.length - 1)
-          note()
+          assert.strictEqual(name, tail.add(now))
           if (bad) {
             const other = Math.max(0, name - turn)
             recent.turn(other, now)
-            if (other > name - size) {
-              all[other]!.badAt = Math.min(all[other]!.badAt, now)
-              note()
-            }
+            tail.turn(other, now)
           }
-          const last = all.slice(-size)
-          const expected = last.length === size && now - last[0]!.at < windowMs && now - since >= momentMs
-          assert.strictEqual(recent.condemns(now), expected)
+          assert.strictEqual(recent.condemns(now), tail.condemns(now, windowMs))
         }
       })
     )

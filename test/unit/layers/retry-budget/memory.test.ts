@@ -79,7 +79,86 @@ const fleet = (failing: number, seconds: number, processes = 20, perSecond = 4) 
   return { success: result.good / result.requests, attemptsPerRequest: result.attempts / result.requests }
 }
 
+/**
+ * The metastable storm (Huang et al., OSDI 2022) with nothing but the budget to
+ * stand in it: 100 slots of 1 s on average, 80 % load, timeouts of 5 s, a
+ * provider that works on for callers who have given up, and 80 % of it gone
+ * from 30 s to 40 s. Good answers of each second's requests.
+ */
+const storm = (policy: RetryPolicyValues, processes = 20) => {
+  const random = uniforms(3)
+  const { at, run } = timetable()
+  const sent = new Float64Array(130)
+  const good = new Float64Array(130)
+  const queue: Array<{ readonly ms: number; readonly done: (now: number) => void }> = []
+  let slots = 100
+  let busy = 0
+  let attempts = 0
+  const pump = (now: number): void => {
+    while (busy < slots) {
+      const job = queue.shift()
+      if (job === undefined) return
+      busy++
+      at(now + job.ms, (then) => {
+        busy--
+        job.done(then)
+        pump(then)
+      })
+    }
+  }
+  at(30_000, () => (slots = 20))
+  at(40_000, (now) => {
+    slots = 100
+    pump(now)
+  })
+  for (let process = 0; process < processes; process++) {
+    const budget = make(policy)
+    const attempt = (now: number, retry: number, lease: Lease, second: number): void => {
+      attempts++
+      let over = false
+      const end = (ok: boolean, then: number): void => {
+        if (over) return
+        over = true
+        lease.release()
+        if (ok) {
+          good[second]!++
+          return budget.deposit()
+        }
+        if (retry >= 3) return
+        const draw = budget.draw()
+        if (draw.granted) at(then + 100 * 2 ** retry * random(), (later) => attempt(later, retry + 1, draw, second))
+      }
+      queue.push({ ms: Math.min(4_000, -1_000 * Math.log(random())), done: (then) => end(true, then) })
+      pump(now)
+      at(now + 5_000, (then) => end(false, then))
+    }
+    const arrive = (now: number): void => {
+      if (now >= 130_000) return
+      sent[Math.floor(now / 1_000)]!++
+      attempt(now, 0, budget.enter(), Math.floor(now / 1_000))
+      at(now - 250 * Math.log(random()), arrive)
+    }
+    at(250 * random(), arrive)
+  }
+  run()
+  const share = (from: number, to: number): number => {
+    const sum = (of: Float64Array) => of.slice(from, to).reduce((total, one) => total + one, 0)
+    return sum(good) / sum(sent)
+  }
+  return { share, attemptsPerRequest: attempts / sent.reduce((total, one) => total + one, 0) }
+}
+
 describe("retry budget in memory", () => {
+  it("ends a storm that retries without a budget keep alive", () => {
+    const endless = storm({ ...defaults.retry, budgetMax: 1e9, budgetConcurrent: 1, budgetRatio: 1 })
+    assert.isBelow(endless.share(70, 125), 0.05)
+    const { attemptsPerRequest, share } = storm({ ...defaults.retry, processes: 20 })
+    assert.isAtLeast(share(10, 30), 0.99)
+    assert.isAtLeast(share(70, 75), 0.95)
+    assert.isAtLeast(share(75, 125), 0.99)
+    assert.isAtMost(attemptsPerRequest, 1.15)
+  })
+
   it("with 2 % independent failures 20 processes of 4 requests/s lose fewer than 1 in 1,000", () => {
     const { attemptsPerRequest, success } = fleet(0.02, 120)
     assert.isAtLeast(success, 0.999)
