@@ -120,7 +120,10 @@ export const HedgePolicy = Schema.Struct({
   minimumSamples: field(atLeast(1), "first tokens in the window before any is late"),
   windowMs: field(Millis, "first tokens older than this are forgotten"),
   maxExtraCost: field(Ratio, "most that hedges may add to the tokens billed, as a share of them"),
-  maxLateShare: field(Ratio, "when more of the recent calls than this are late, all is slow, and nothing is hedged")
+  maxLateShare: field(
+    Ratio,
+    "when more of the recent calls than this are late, all is slow, and nothing is hedged; more than 1 - quantile"
+  )
 })
 export interface HedgePolicy extends Schema.Schema.Type<typeof HedgePolicy> {}
 

@@ -79,8 +79,11 @@ class Race<A> {
     const { deadline, hedging, timers } = first.request
     first.late = true
     if (!hedging.late(first.key, deadline.atMs - timers.now())) return
-    this.secondCall = Effect.runForkWith(this.context)(Effect.uninterruptibleMask((restore) => second(this, restore)))
-    this.secondCall.addObserver((exit) => this.secondEnded(exit))
+    const call = Effect.runForkWith(this.context)(Effect.uninterruptibleMask((restore) => second(this, restore)))
+    this.secondCall = call
+    call.addObserver((exit) => this.secondEnded(exit))
+    // The beginning of the second call may have been the end of the first.
+    if (this.over) call.interruptUnsafe()
   }
 
   private firstEnded(exit: Exit.Exit<A, CompleteError>): void {

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker } from "../../src/services/circuit-breaker.ts"
 import {
+  acquire,
   bad,
   closed,
   delivered,
@@ -94,6 +95,32 @@ export const suite = (name: string, layer: MakeLayer): void => {
         yield* delivered
         assert.strictEqual(seen.length, before)
       })
+    )
+
+    effect(
+      "one that becomes ten times slower is accepted too, though its probes are late before they answer",
+      Effect.gen(function* () {
+        yield* paced(100, 200, first(150))
+        const seen = yield* transitions
+        const answer = Effect.scoped(
+          Effect.gen(function* () {
+            const lease = yield* acquire()
+            lease.begin()
+            yield* Effect.sleep(1_500)
+            lease.succeed(1_500)
+          })
+        )
+        let acceptedMs = 0
+        for (let ms = 0; ms < 3_600_000; ms += 500) {
+          yield* Effect.forkScoped(Effect.ignore(answer))
+          yield* TestClock.adjust(500)
+          if ((yield* stateOf()) !== "closed") acceptedMs = ms
+        }
+        assert.isAbove(seen.length, 10)
+        assert.isAbove(acceptedMs, 5 * 60_000)
+        assert.isBelow(acceptedMs, 45 * 60_000)
+      }),
+      { slowMs: 10_000, slowRate: 0.5 }
     )
 
     effect(

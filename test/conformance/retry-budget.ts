@@ -187,6 +187,20 @@ export const suite = (name: string, layer: (policy: RetryPolicyValues) => Layer.
     )
 
     effect(
+      "what gives a draw back works apart from the draw",
+      Effect.gen(function* () {
+        const budget = yield* RetryBudget
+        const [first, second] = [yield* enter(budget.drawUnsafe), yield* enter(budget.drawUnsafe)]
+        assert.strictEqual(yield* budget.available, 1)
+        const { release } = first
+        const { unused } = second
+        release()
+        unused()
+        assert.strictEqual(yield* budget.available, 3)
+      })
+    )
+
+    effect(
       "a full bucket stays full, whatever is given back",
       Effect.gen(function* () {
         const budget = yield* RetryBudget

@@ -8,20 +8,31 @@ import { variants } from "../../bench/scenarios/s9/row.ts"
 import type { Row } from "../../bench/scenarios/s9/row.ts"
 import { killAll } from "../../bench/scenarios/s9/processes.ts"
 import { runSeed, startUpstreams } from "../../bench/scenarios/s9/run.ts"
-import { misses } from "../../bench/scenarios/s9/targets.ts"
+import { misses, targets } from "../../bench/scenarios/s9/targets.ts"
 
 const seed = 1
 
-const rows = Effect.acquireUseRelease(
-  Effect.void,
-  () =>
-    Effect.promise(async () => {
-      const seen: Array<Row> = []
-      await runSeed({ seed, quick: true, only: variants }, await startUpstreams(), (row) => seen.push(row))
-      return seen
-    }),
-  () => Effect.sync(killAll)
-)
+/** A machine that is busy with something else leaves too little to measure; then it is tried again, not judged. */
+const mostTries = 3
+
+const isMeasured = ({ samples = Infinity, variant }: Row): boolean =>
+  targets[variant].every(({ atLeast = 0, figure }) => figure !== "samples" || Number(samples) >= atLeast)
+
+const measure = async (): Promise<ReadonlyArray<Row>> => {
+  const upstreams = await startUpstreams()
+  const rows: Array<Row> = []
+  let only: ReadonlyArray<Row["variant"]> = variants
+  for (let tries = 1; only.length > 0; tries++) {
+    const seen: Array<Row> = []
+    await runSeed({ seed, quick: true, only }, upstreams, (row) => seen.push(row))
+    const again = tries === mostTries ? [] : seen.filter((row) => !isMeasured(row)).map(({ variant }) => variant)
+    rows.push(...seen.filter(({ variant }) => !again.includes(variant)))
+    only = variants.filter((variant) => again.includes(variant))
+  }
+  return rows
+}
+
+const rows = Effect.ensuring(Effect.promise(measure), Effect.sync(killAll))
 
 describe("S9, streams over real sockets", () => {
   it.live(

@@ -88,7 +88,7 @@ export class Model {
     const before = call.heard
     if (before === "answer" || before === "final") return
     call.heard = "answer"
-    if (!this.current(call) || before === "late") return
+    if (!this.current(call, before) || before === "late") return
     const slow = call.streamed && ms > this.policy.slowMs
     if (call.probe) this.probed(call, slow)
     else if (slow) this.slow(call, this.now)
@@ -105,7 +105,7 @@ export class Model {
       this.notBefore = Math.max(this.notBefore, this.now + retryAfterMs)
     }
     call.heard = "final"
-    if (!this.current(call)) return
+    if (!this.current(call, before)) return
     if (call.probe) return this.reopen()
     if (before === "nothing") this.count(call)
     else if (this.tick(call.countedAt) <= this.tick(this.now) - 10) this.events.push({ at: this.now, kind: "call" })
@@ -117,13 +117,13 @@ export class Model {
   cutShort(call: ModelCall, ms: number): void {
     if (call.heard !== "nothing") return
     call.heard = "final"
-    if (!this.current(call) || !call.streamed || ms <= this.policy.slowMs) return
+    if (!this.current(call, "nothing") || !call.streamed || ms <= this.policy.slowMs) return
     if (call.probe) this.unanswered(call)
     else this.slow(call, this.now)
   }
 
   gap(call: ModelCall, ms: number): void {
-    if (call.heard !== "answer" || call.probe || !this.current(call)) return
+    if (call.heard !== "answer" || call.probe || !this.current(call, "answer")) return
     const slow = ms > this.policy.slowGapMs
     this.events.push({ at: this.now, kind: "gap" })
     if (slow) this.events.push({ at: this.now, kind: "slow gap" })
@@ -149,7 +149,8 @@ export class Model {
     this.closedAt = -Infinity
   }
 
-  look(): void {
+  /** `speaking` has just been heard for the first time: until now it was silent. */
+  look(speaking?: ModelCall): void {
     if (this.state === "open") {
       if (this.now >= this.openUntil) this.become("half-open", "open-time-over")
       return
@@ -165,7 +166,7 @@ export class Model {
       if (call.probe) this.unanswered(call)
       else this.slow(call, call.begunAt! + slowMs)
     }
-    const silent = this.mine().some(({ heard, probe }) => probe && heard === "nothing")
+    const silent = this.mine().some((one) => one.probe && (one.heard === "nothing" || one === speaking))
     if (silent && this.now - this.probedAt > maxOpenMs) this.reopen()
   }
 
@@ -187,9 +188,9 @@ export class Model {
     )
   }
 
-  private current(call: ModelCall): boolean {
+  private current(call: ModelCall, before: ModelCall["heard"]): boolean {
     if (call.epoch !== this.epoch) return false
-    this.look()
+    this.look(before === "nothing" ? call : undefined)
     return call.epoch === this.epoch
   }
 

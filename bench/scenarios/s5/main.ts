@@ -106,7 +106,7 @@ const flappingToS = 180
 const flapping = made({
   variant: "flapping",
   about: "the first provider is down for 5 s and up for 5 s, for two minutes",
-  ratePerS: 40,
+  ratePerS: 80,
   faults: [{ kind: "flapping", periodMs: 10_000, fromMs: downFromS * 1_000, toMs: flappingToS * 1_000 }],
   downs: Array.from(
     { length: (flappingToS - downFromS) / 10 },
@@ -118,7 +118,7 @@ const flapping = made({
 const brownout = made({
   variant: "brownout",
   about: "streams; the first provider's first tokens take ten times as long for a minute, and nothing fails",
-  ratePerS: 40,
+  ratePerS: 80,
   faults: [{ kind: "brownout", factor: 10, fromMs: downFromS * 1_000, toMs: (downFromS + 60) * 1_000 }],
   downs: [[downFromS, downFromS + 60]],
   durationS: downFromS + 60 + 120,
@@ -129,9 +129,9 @@ const brownout = made({
 export const bench: Bench = {
   name: "S5",
   title: "outage",
-  scale: "40 requests/s in 2 processes; 8 requests/s for the hour",
+  scale: "80 requests/s in 2 processes; 8 requests/s for the hour",
   cases: [
-    outage("outage-60s", "the first provider answers 503 for a minute", 40, 60),
+    outage("outage-60s", "the first provider answers 503 for a minute", 80, 60),
     outage("outage-60min", "the first provider answers 503 for an hour", 8, 3_600),
     brownout,
     flapping

@@ -24,7 +24,7 @@ export interface Sizes {
 
 export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
   full: { calls: 300, overMs: 2_000, staying: 30 },
-  quick: { calls: 80, overMs: 800, staying: 10 }
+  quick: { calls: 120, overMs: 1_000, staying: 10 }
 }
 
 const maxInFlight = 192

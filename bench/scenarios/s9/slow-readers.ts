@@ -30,7 +30,7 @@ export interface Sizes {
 }
 
 export const sizes: { readonly [K in "full" | "quick"]: Sizes } = {
-  full: { stuck: 28, slow: 3, whole: 2, healthy: 20 },
+  full: { stuck: 22, slow: 3, whole: 2, healthy: 15 },
   quick: { stuck: 20, slow: 2, whole: 2, healthy: 10 }
 }
 

@@ -16,7 +16,7 @@ const fall = 0.3
 const rise = 0.01
 
 /** A proof is looked for once this share of the calls in flight is left, */
-const fewer = 0.6
+const fewer = 0.45
 /** it has failed if times fell by at least this share of what the calls in flight did, */
 const effect = 0.5
 /** and it takes so many windows. */

@@ -12,8 +12,8 @@
 import { FadingMean } from "./fading-mean.ts"
 
 /** Share of those let in that may wait in vain under overload. */
-const inVain = 0.002
-const bounds = { first: 3.5, least: 0.5, most: 5, step: 0.25 }
+const inVain = 0.003
+const bounds = { first: 2.5, least: 0.5, most: 4, step: 0.25 }
 
 /** Share of the claims without a free place that are turned away: overload begins at `few` and is certain at `many`. */
 const few = 0.2

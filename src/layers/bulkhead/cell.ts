@@ -227,10 +227,8 @@ export class Cell {
     const own = ranks[request.priority]
     const last = this.levels.last(own)
     if (last === undefined) return false
-    if (last.rank === own) {
-      const start = this.levels.at(own).queue.startOf(request.tenant, weight)
-      if (last.tenant.id === request.tenant || start >= last.tenant.last) return false
-    }
+    const level = this.levels.at(own)
+    if (last.rank === own && level.queue.startOf(request.tenant, weight) >= last.tenant.last) return false
     this.turnAway(last, now, this.full(last.request, last.requestId, now))
     return true
   }

@@ -17,6 +17,9 @@ const priorWeight = 2
 /** A mean that rests on fewer claims is forgotten. */
 const enough = 0.5
 
+/** Caution beyond this is for what others may do; how fast places come free is a matter of chance alone. */
+const mostInOrder = 2.5
+
 export class Level {
   readonly share: number
   readonly queue = new FairQueue<Waiter>()
@@ -24,6 +27,8 @@ export class Level {
   inFlight = 0
   /** Time between two places for this level while it waits, in ms. */
   private readonly gaps = new FadingMean(claims, fadeMs)
+  /** How far each of them moved the present of the queue. */
+  private readonly strides = new FadingMean(claims, fadeMs)
   /** Work of a claim, in tokens. */
   private readonly costs = new FadingMean(claims, fadeMs)
   /** When a place was last given to a waiter, or the first of the waiters came. */
@@ -41,10 +46,13 @@ export class Level {
 
   /** Give the next claim its place. */
   serve(waiter: Waiter, now: number): void {
-    this.gaps.add(now, now - this.gapSince)
+    const { queue } = this
+    const before = queue.present
+    queue.serve(waiter)
+    this.strides.add(now, queue.present - before)
     this.costs.add(now, waiter.cost)
+    this.gaps.add(now, now - this.gapSince)
     this.gapSince = now
-    this.queue.serve(waiter)
   }
 
   /**
@@ -68,8 +76,8 @@ export class Level {
    *
    * - until the claims that wait and that fair order puts before it are served. Places come free about as in a Poisson
    *   process, so `n` of them take `n` gaps, give or take `√n`
-   * - until the present has come to its start, if the other tenants that wait go on asking: for claims that come later may
-   *   be served before it. Each step there is a turn of all of them, which makes the chance so much coarser
+   * - until the present of the queue has come to its start, as fast as it has moved of late: for claims that come later may
+   *   be served before it. Chance is coarser here: it is about turns of the tenant, each of which is several places
    */
   waitMs(tenant: string, weight: number, cost: number, now: number, gapMs: number, beyond: number): number {
     if (gapMs === 0) return 0
@@ -77,12 +85,15 @@ export class Level {
     const caution = this.caution.read(now)
     const start = queue.startOf(tenant, weight)
     const inOrder = 1 + beyond + queue.ahead(start)
-    const inOrderMs = gapMs * (inOrder + caution * Math.sqrt(inOrder))
+    const inOrderMs = gapMs * (inOrder + Math.min(mostInOrder, caution) * Math.sqrt(inOrder))
     const own = queue.find(tenant)
-    const others = (queue.waitingWeight - (own?.waitingWeight ?? 0)) / weight
-    if (start <= queue.present || others <= 0) return inOrderMs
-    const turns = ((start - queue.present) * weight) / this.costs.read(now, cost, priorWeight)
-    const inTurn = 1 + beyond + (own?.size ?? 0) + turns * others
-    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * (1 + others))))
+    const others = queue.waitingWeight - (own?.waitingWeight ?? 0)
+    const from = others > 0 ? queue.present : own !== undefined && own.size > 0 ? own.first : start
+    if (start <= from) return inOrderMs
+    const unit = this.costs.read(now, cost, priorWeight)
+    const stride = this.strides.read(now, unit / (others + weight), priorWeight)
+    const inTurn = 1 + beyond + (start - from) / stride
+    const coarse = Math.max(1, unit / (stride * weight))
+    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * coarse)))
   }
 }

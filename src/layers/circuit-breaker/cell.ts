@@ -135,6 +135,10 @@ export class Cell {
     }
   }
 
+  learn(call: Lease, ms: number): void {
+    this.evidence.learn(this.now(), call.streamed, ms)
+  }
+
   failed(call: Lease, at: number, counted: boolean): void {
     if (call.probe) return this.reopen(at)
     const condemned = counted ? this.evidence.amend(call, at) : this.evidence.failed(call, at)

@@ -3,7 +3,7 @@
  * for each call, without closures.
  *
  * A lease is stale once its breaker has changed its state (or begun another
- * batch of probes): nothing that it says changes anything from then on.
+ * batch of probes): nothing that it says changes any state from then on.
  */
 import type { BreakerLease } from "../../services/circuit-breaker.ts"
 import type { Cell } from "./cell.ts"
@@ -48,6 +48,8 @@ export class Lease implements BreakerLease, Runner<Lease> {
     if (heard !== "nothing" && heard !== "late") return
     const at = this.says("answer")
     if (at >= 0) this.cell.succeeded(this, at, firstTokenMs, heard === "late")
+    // A probe that took too long for its probing still says how long calls take there.
+    else if (this.probe) this.cell.learn(this, firstTokenMs)
   }
 
   fail(retryAfterMs = 0): void {

@@ -10,21 +10,22 @@
  * the sample before, so the median moves at the same pace at any rate of calls.
  */
 
-/** Samples before anything is usual, at the least: a median of fewer says nothing. */
+/** Samples before anything is usual: a median of fewer says nothing, and nobody need wait for more. */
 const fewest = 10
+const enough = 100
 
 /** Pace of the median (log scale, for each ms): by half in some 140 s. Slower than an outage begins, faster than a day does. */
 const pace = 5e-6
 
 /**
  * How much slower it moves towards samples that are slow. A provider that stays
- * six times slower is accepted as such after minutes, one that stays ten times
- * slower after the better part of an hour: most such troubles end before.
+ * six times slower is accepted as such after some 4 minutes, one that stays ten
+ * times slower after 20: most such troubles end before.
  */
 const reluctance = 4
 
 /** A median of few samples is far off. Until there are so many it moves by 2/n, whatever the time (Robbins and Monro, 1951). */
-const settled = 100
+const settled = 1_000
 
 /** Most time (ms) that one sample stands for: after a pause it weighs more than others, but not all. */
 const longestMs = 20_000
@@ -48,7 +49,7 @@ export class Usual {
     this.slowMs = limitMs
     this.limitMs = limitMs
     this.factor = factor
-    this.minimum = Math.min(settled, Math.max(minimum, fewest))
+    this.minimum = Math.min(enough, Math.max(minimum, fewest))
   }
 
   /** Something took `ms`, seen at `now` (epoch ms). */

@@ -85,6 +85,7 @@ class First implements Place {
   }
 }
 
+/** Rare beside first calls, so its ways out may be functions of their own, which work wherever they are handed. */
 class Extra implements Draw {
   readonly granted = true
   private account: Account | undefined
@@ -93,12 +94,12 @@ class Extra implements Draw {
     this.account = account
   }
 
-  release(): void {
+  readonly release = (): void => {
     if (this.account !== undefined) this.account.extra--
     this.account = undefined
   }
 
-  unused(): void {
+  readonly unused = (): void => {
     this.account?.pay(1)
     this.release()
   }

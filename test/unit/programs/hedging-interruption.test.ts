@@ -13,6 +13,7 @@ import { complete } from "../../../src/programs/complete.ts"
 import { CircuitBreaker } from "../../../src/services/circuit-breaker.ts"
 import * as CircuitBreakerPort from "../../../src/services/circuit-breaker.ts"
 import { RetryBudget } from "../../../src/services/retry-budget.ts"
+import { Provider } from "../../../src/services/provider.ts"
 import * as RetryBudgetPort from "../../../src/services/retry-budget.ts"
 import * as Hedging from "../../support/hedging.ts"
 import {
@@ -77,12 +78,17 @@ const sweep = (
     const hedging = Hedging.fixed(10)
     const made = make({ open: (call) => Effect.suspend(() => open(call, isFirst(made.world))) }, config)
     const { world } = made
-    const leases = counted(options.far === true ? farAway(made.layer) : made.layer)
+    /** Whether the provider keeps its own time: then its calls run without a time box around them. */
+    let bounded = false
+    const provider = Effect.map(Provider, (service) => ({ ...service, bounded: () => bounded }))
+    const near = Layer.provideMerge(Layer.effect(Provider, provider), made.layer)
+    const leases = counted(options.far === true ? farAway(near) : near)
     return Effect.gen(function* () {
       for (let ops = 3; ops <= 64; ops++) {
         for (const moment of [0, 1, 3, 8]) {
           for (const ms of options.passes) {
-            const where = `${ops} operations a turn, after ${ms} ms, turn ${moment}`
+            bounded = ops % 2 === 0
+            const where = `${ops} operations a turn, after ${ms} ms, turn ${moment}, bounded: ${bounded}`
             const fiber = yield* Effect.forkChild(Effect.provideService(ask, Scheduler.MaxOpsBeforeYield, ops))
             // Enough turns that the call has left; then it is the clock's turn.
             yield* turns(40)

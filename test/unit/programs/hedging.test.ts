@@ -1,6 +1,6 @@
 /** A late first token is asked for once more: who wins, what it costs, who may say no, and what is left of the loser. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { ChatRequest } from "../../../src/domain/chat.ts"
@@ -592,6 +592,33 @@ describe("while both calls run", () => {
       assert.deepStrictEqual(gone.log.observed.toSorted(), ["one/m1: 400 censored", "one/m1: 500 censored late"])
     })
   )
+
+  it.effect("a first call that answers because there is a second", () => {
+    const hedging = Hedging.fixed(delayMs)
+    const asked = Deferred.makeUnsafe<void>()
+    let working = 0
+    const made = make(
+      {
+        open: (call) => {
+          if (call.n === 1) return Effect.andThen(Deferred.await(asked), words(call))
+          working++
+          const ended = Effect.sync(() => void working--)
+          return Effect.andThen(
+            Deferred.succeed(asked, undefined),
+            Effect.onExit(Effect.never, () => ended)
+          )
+        }
+      },
+      configOf({ retry: richRetries })
+    )
+    return Effect.gen(function* () {
+      const { at, exit } = yield* during(read())
+      assert.deepStrictEqual(exit, Exit.succeed("1: deep enough"))
+      assert.strictEqual(at, 140)
+      assert.strictEqual(working, 0)
+      yield* balanced(made.world)
+    }).pipe(Effect.provide(Layer.merge(made.layer, hedging.layer)))
+  })
 
   it.effect("a loser whose connection does not close holds nobody up", () => {
     const hedging = Hedging.fixed(delayMs)

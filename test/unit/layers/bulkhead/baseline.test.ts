@@ -42,7 +42,9 @@ describe("Baseline", () => {
     baseline.ratio(300, bound(40))
     assert.approximately(baseline.ratio(600, bound(40)), 2, 1e-9)
     assert.approximately(baseline.ratio(590, bound(30)), 590 / 300, 1e-9)
-    assert.isAbove(baseline.ratio(595, bound(22)), 1.9)
+    // More than half of them are left: no proof yet. And one window is none.
+    for (let i = 0; i < 10; i++) assert.isAbove(baseline.ratio(595, bound(22)), 1.9)
+    assert.isAbove(baseline.ratio(595, bound(15)), 1.9)
     assert.strictEqual(baseline.ratio(600, bound(15)), 1)
     assert.approximately(baseline.ratio(600, bound(15)), 1, 1e-9)
   })

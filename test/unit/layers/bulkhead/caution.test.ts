@@ -18,7 +18,7 @@ describe("Caution", () => {
   it("is large where many are, until the overload is over", () => {
     const caution = new Caution()
     decided(caution, 1, 1)
-    assert.isAbove(caution.read(0), 3)
+    assert.isAbove(caution.read(0), 2)
     assert.strictEqual(caution.read(3_600_000), 0.5)
   })
 
@@ -39,7 +39,7 @@ describe("Caution", () => {
     const caution = new Caution()
     decided(caution, 1, 1)
     for (let i = 0; i < 100; i++) caution.waited(0, false)
-    assert.strictEqual(caution.read(0), 5)
+    assert.strictEqual(caution.read(0), 4)
     for (let i = 0; i < 100_000; i++) caution.waited(0, true)
     assert.strictEqual(caution.read(0), 0.5)
   })
@@ -48,6 +48,6 @@ describe("Caution", () => {
     const caution = new Caution()
     for (let i = 0; i < 100; i++) caution.waited(0, false)
     decided(caution, 1, 1)
-    assert.isAtMost(caution.read(0), 3.5)
+    assert.isAtMost(caution.read(0), 2.5)
   })
 })

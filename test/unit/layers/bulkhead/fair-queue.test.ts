@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { FairQueue } from "../../../../src/layers/bulkhead/fair-queue.ts"
-import { Tenant } from "../../../../src/layers/bulkhead/tenant.ts"
 import type { Claim } from "../../../../src/layers/bulkhead/tenant.ts"
 
 interface Item extends Claim<Item> {
@@ -189,15 +188,6 @@ describe("FairQueue", () => {
         assert.isAtMost(queue.remembered, 1)
       })
     ))
-})
-
-describe("Tenant", () => {
-  it("begins in no list and no order, owing nothing", () => {
-    const tenant = new Tenant<Item>("acme")
-    assert.strictEqual(tenant.size, 0)
-    assert.strictEqual(tenant.finish, 0)
-    assert.isUndefined(tenant.restingSince)
-  })
 })
 
 const step = fc.record({

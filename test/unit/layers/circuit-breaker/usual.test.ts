@@ -49,10 +49,10 @@ describe("Usual", () => {
     )
   })
 
-  it("moves at the same pace at any rate of calls", () => {
+  it("once it is settled it moves at the same pace at any rate of calls", () => {
     const after = (everyMs: number) => {
       const usual = new Usual(Infinity, 4, 10)
-      for (let i = 0; i < 200; i++) usual.learn(0, 100)
+      for (let i = 0; i < 1_200; i++) usual.learn(0, 100)
       for (let now = 0; now <= 60_000; now += everyMs) usual.learn(now, 300)
       return usual.slowMs
     }
@@ -63,7 +63,7 @@ describe("Usual", () => {
   it("is hardly moved by what is slow, and follows at last", () => {
     const minutesUntilAccepted = (times: number) => {
       const usual = new Usual(Infinity, 4, 10)
-      for (let i = 0; i < 200; i++) usual.learn(0, 100)
+      for (let i = 0; i < 1_200; i++) usual.learn(0, 100)
       let now = 0
       while (usual.slowMs < times * 100) {
         now += 5_000
@@ -79,7 +79,7 @@ describe("Usual", () => {
 
   it("one outlier changes nothing to speak of, however far out or late it is", () => {
     const usual = new Usual(Infinity, 4, 10)
-    for (let i = 0; i < 200; i++) usual.learn(i * 100, 100)
+    for (let i = 0; i < 1_200; i++) usual.learn(i * 100, 100)
     const before = usual.slowMs
     usual.learn(1e12, 1e9)
     assert.isBelow(usual.slowMs, before * 1.05)
