@@ -8,8 +8,8 @@
 import { Cause, Effect, Result } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import type { CompleteError } from "../domain/errors.ts"
-import type { Lease } from "../services/guard.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
+import type { Place } from "../services/retry-budget.ts"
 import type { Call } from "./candidates.ts"
 import * as Hedging from "./hedging.ts"
 import { tooLate } from "./request.ts"
@@ -30,7 +30,7 @@ export const make = <A>(
   candidate: Candidate,
   spare: Candidate | undefined,
   retry: number,
-  extra: Lease | undefined,
+  extra: Place | undefined,
   tokens: number,
   call: Call<A>,
   otherwise: (error: CompleteError, called: boolean) => Effect.Effect<Answered<A>, CompleteError>
@@ -38,7 +38,7 @@ export const make = <A>(
   const { deadline, record, timers } = request
   const startedAt = timers.now()
   if (startedAt >= deadline.atMs) {
-    extra?.release()
+    extra?.unused()
     return Effect.fail(tooLate(request, "provider"))
   }
   const attempt = Try.entry(candidate, retry, false, startedAt)

@@ -10,7 +10,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import type { CompleteError, ProviderError } from "../domain/errors.ts"
-import type { Lease } from "../services/guard.ts"
+import type { Place } from "../services/retry-budget.ts"
 import type { Bounds } from "../services/transport.ts"
 import * as Attempt from "./attempt.ts"
 import { tooLate } from "./request.ts"
@@ -40,7 +40,7 @@ export const firstToAnswer = <A>(
     index: number,
     candidate: Candidate,
     retry: number,
-    extra?: Lease
+    extra?: Place
   ): Effect.Effect<Attempt.Answered<A>, CompleteError> =>
     Attempt.make(request, candidate, candidates[index + 1], retry, extra, tokens, call, (error, wasCalled) =>
       after(error, wasCalled, index, candidate, retry)
@@ -66,7 +66,7 @@ export const firstToAnswer = <A>(
   /** Another try, under the budget where a call has failed; where the budget is spent, that failure is the answer. */
   const again = (
     pauseMs: number,
-    next: (extra: Lease | undefined) => Effect.Effect<Attempt.Answered<A>, CompleteError>
+    next: (extra: Place | undefined) => Effect.Effect<Attempt.Answered<A>, CompleteError>
   ): Effect.Effect<Attempt.Answered<A>, CompleteError> =>
     called === undefined
       ? next(undefined)
@@ -75,7 +75,7 @@ export const firstToAnswer = <A>(
           if (pauseMs <= 0) return next(draw)
           return Effect.andThen(
             // A caller that leaves during the pause never makes the extra call.
-            Effect.onInterrupt(restore(Effect.sleep(pauseMs)), () => Effect.sync(draw.release)),
+            Effect.onInterrupt(restore(Effect.sleep(pauseMs)), () => Effect.sync(() => draw.unused())),
             Effect.suspend(() => next(draw))
           )
         })

@@ -87,10 +87,11 @@ export const meter = (
   }
   LeaseScope.hold(scope, settle)
 
+  const endsAtMs = record.startedAt + timeouts.streamMs
   const wait =
     request.provider.bounded?.(completion.candidate) === true
       ? undefined
-      : Waits.inTime(request, completion.candidate, record.startedAt + timeouts.streamMs, timeouts.streamMs)
+      : Waits.inTime(request, completion.candidate, endsAtMs, timeouts.streamMs)
   const { degradedReason, rung } = record
   // The headers of a stream go before its end is known: they say that its length is capped.
   if (shortened) degrade(record, "shorter", "pressure")
@@ -119,22 +120,36 @@ export const meter = (
   }
   /** A partial answer has been ended: nothing follows. */
   let over = false
-  /** Tokens of the run that is being timed, and when it began. */
+  /** Tokens of the run that is being timed, how long was waited for them, and since when for the next. */
   let run = 0
-  let runFrom = record.openedAt
-  /** Breaker and bulkhead hear the stream's pace a run at a time: a single gap says little. */
+  let runWaited = 0
+  let waitsSince = record.openedAt
+  /**
+   * Breaker and bulkhead hear the stream's pace a run at a time: a single gap
+   * says little. Only the waits for the provider count: a reader who takes his
+   * time between them says nothing about it.
+   */
   const pace = (chunks: number): void => {
     run += chunks
-    const now = timers.now()
-    if (run < runTokens && now - runFrom < runMs) return
-    lease.gap((now - runFrom) / run)
-    permit.pace(run, now - runFrom)
+    runWaited += timers.now() - waitsSince
+    if (run < runTokens && runWaited < runMs) return
+    lease.gap(runWaited / run)
+    permit.pace(run, runWaited)
     run = 0
-    runFrom = now
+    runWaited = 0
   }
   const watched = (pull: Waits.Events): Waits.Events => {
     const next = wait === undefined ? pull : wait(pull)
-    return Effect.matchCauseEffect(partial ? Effect.suspend(() => (over ? Cause.done() : next)) : next, {
+    const late = Effect.suspend(() =>
+      Effect.fail(Waits.timeout(completion.candidate, record, "total", timeouts.streamMs))
+    )
+    const waited = Effect.suspend(() => {
+      if (over) return Cause.done()
+      waitsSince = timers.now()
+      // Where there is always something there for a slow reader, nobody else ends the stream in time.
+      return waitsSince < endsAtMs ? next : late
+    })
+    return Effect.matchCauseEffect(waited, {
       onSuccess: (events) => {
         for (let i = 0; i < events.length; i++) see(events[i]!)
         pace(events.length)

@@ -16,6 +16,7 @@ import type { BulkheadPermit, BulkheadRequest } from "../services/bulkhead.ts"
 import type { BreakerLease } from "../services/circuit-breaker.ts"
 import type { Lease } from "../services/guard.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
+import type { Place } from "../services/retry-budget.ts"
 import { timeBox } from "../services/timers.ts"
 import type { Call } from "./candidates.ts"
 import { outcomeOf, tooLate } from "./request.ts"
@@ -51,8 +52,8 @@ export class Try<A> implements Lease {
   readonly attempt: Attempt
   /** A try that fails gives its permit and its connection back before the next begins, whatever the request's scope does. */
   readonly scope = LeaseScope.makeUnsafe()
-  /** What the retry budget gave: as a first call, or as an extra one. */
-  budget: Lease | undefined
+  /** What the retry budget gave: for a first call, or for an extra one. */
+  budget: Place | undefined
   lease: BreakerLease | undefined
   permit: BulkheadPermit | undefined
   /** When the call left, in epoch ms. */
@@ -70,7 +71,7 @@ export class Try<A> implements Lease {
     tokens: number,
     call: Call<A>,
     attempt: Attempt,
-    budget: Lease | undefined
+    budget: Place | undefined
   ) {
     this.request = request
     this.candidate = candidate
@@ -85,7 +86,9 @@ export class Try<A> implements Lease {
   }
 
   release(): void {
-    this.budget?.release()
+    // A try that was refused on its way has cost nothing.
+    if (this.attempt.called) this.budget?.release()
+    else this.budget?.unused()
   }
 }
 

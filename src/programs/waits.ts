@@ -8,11 +8,25 @@ import type { Array, Pull } from "effect"
 import type { Candidate } from "../domain/candidate.ts"
 import { ProviderError } from "../domain/errors.ts"
 import type { CompletionEvent } from "../services/provider.ts"
+import type { RequestRecord } from "../services/request-record.ts"
 import { timeBoxes } from "../services/timers.ts"
 import type { Request } from "./request.ts"
 
 /** What one wait brings. */
 export type Events = Pull.Pull<Array.NonEmptyReadonlyArray<CompletionEvent>, ProviderError>
+
+/** The error of a stream that was silent for too long, or that has lived too long. */
+export const timeout = (
+  candidate: Candidate,
+  record: RequestRecord,
+  phase: "idle" | "total",
+  afterMs: number
+): ProviderError =>
+  new ProviderError({
+    requestId: record.id,
+    provider: candidate.provider,
+    reason: { _tag: "Timeout", phase, afterMs }
+  })
 
 /** A pull that is waited for in time; past `endsAtMs` (epoch ms), which is `limitMs` after the request began, it fails as `total`. */
 export const inTime = (
@@ -22,19 +36,13 @@ export const inTime = (
   limitMs: number
 ): ((pull: Events) => Events) => {
   const { record, timeouts, timers } = request
-  const timeout = (phase: "idle" | "total", afterMs: number) =>
-    new ProviderError({
-      requestId: record.id,
-      provider: candidate.provider,
-      reason: { _tag: "Timeout", phase, afterMs }
-    })
   const box = timeBoxes(timers)
   return (pull) =>
     Effect.suspend(() => {
       const idleAt = timers.now() + timeouts.idleMs
       return idleAt <= endsAtMs
-        ? box(idleAt, () => timeout("idle", timeouts.idleMs))(pull)
-        : box(endsAtMs, () => timeout("total", limitMs))(pull)
+        ? box(idleAt, () => timeout(candidate, record, "idle", timeouts.idleMs))(pull)
+        : box(endsAtMs, () => timeout(candidate, record, "total", limitMs))(pull)
     })
 }
 

@@ -93,7 +93,7 @@ export class Level {
     const unit = this.costs.read(now, cost, priorWeight)
     const stride = this.strides.read(now, unit / (others + weight), priorWeight)
     const inTurn = 1 + beyond + (start - from) / stride
-    const coarse = Math.max(1, unit / (stride * weight))
-    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * coarse)))
+    const rivals = 1 + others / weight
+    return Math.max(inOrderMs, gapMs * (inTurn + caution * Math.sqrt(inTurn * rivals)))
   }
 }

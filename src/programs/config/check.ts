@@ -143,7 +143,8 @@ const smaller = (config: BallastConfig, add: Add) => {
     if (to === undefined) continue
     const path = ["models", index, "smaller"]
     if (model.kind !== "chat") add(path, quote(to), `nothing for kind ${quote(model.kind)}; only "chat"`)
-    else if (!chats.includes(to)) add(path, quote(to), `the alias of a chat model: ${list(chats)}`, didYouMean(to, chats))
+    else if (!chats.includes(to))
+      add(path, quote(to), `the alias of a chat model: ${list(chats)}`, didYouMean(to, chats))
     else {
       const chain = [model.alias]
       for (let at: string | undefined = to; at !== undefined && chain.length <= all.length; at = next.get(at)) {

@@ -8,6 +8,7 @@ import * as Usage from "../../../src/domain/usage.ts"
 import { collect } from "../../../src/programs/collect.ts"
 import { complete } from "../../../src/programs/complete.ts"
 import { Bulkhead } from "../../../src/services/bulkhead.ts"
+import type { BulkheadRequest } from "../../../src/services/bulkhead.ts"
 import { CurrentCaller } from "../../../src/services/caller.ts"
 import { CircuitBreaker } from "../../../src/services/circuit-breaker.ts"
 import { Deadline, none } from "../../../src/services/deadline.ts"
@@ -40,7 +41,7 @@ const occupied = (ms: number) =>
   Effect.gen(function* () {
     const bulkhead = yield* Bulkhead
     const { limit } = yield* bulkhead.state("one")
-    const place = {
+    const place: BulkheadRequest = {
       key: "one",
       tenant: "other",
       tokens: 1,
