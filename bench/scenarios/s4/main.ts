@@ -20,12 +20,15 @@ const processes = 4
 const places = slots / processes
 const deadlineMs = 8_000
 
+/** As long as leaves time for most answers. */
+const longestWaitMs = 5_500
+
 const durationS = (quick: boolean) => (quick ? 80 : 140)
 
 /** The first seconds fill the queues and are not looked at. */
 const warmUpS = 20
 
-const policies = { ballast: shipped({ bulkhead: { maxInFlight: places } }) }
+const policies = { ballast: shipped({ bulkhead: { maxInFlight: places, maxWaitMs: longestWaitMs } }) }
 
 const firstComeFirstServed = { "p-limit": fifo({ provider, places }) }
 

@@ -75,8 +75,18 @@ export const total = (all: ReadonlyArray<Window>): ReadonlyArray<Share> => {
   return [...byTenant.values()]
 }
 
-/** A tenant is small while its fair share is all that it asks for. */
-const isSmall = ({ asked, fair }: Share) => asked <= fair + 1e-6
+/** Of the most that fairness would give to anybody, a small tenant asks for this part or less. */
+const smallPart = 0.5
+
+/**
+ * What a small tenant asks for at most in a window. Whoever comes nearer to
+ * the share of one that cannot get enough loses to its own bursts, whatever the
+ * queue does.
+ */
+const smallAsks = (window: Window, capacityMs: number): number => {
+  const given = window.reduce((so, { fair }) => so + fair, 0)
+  return smallPart * Math.max(capacityMs - given, ...window.map(({ fair }) => fair))
+}
 
 const sum = (shares: ReadonlyArray<Share>, field: "requests" | "good" | "got") =>
   shares.reduce((so, share) => so + share[field], 0)
@@ -100,7 +110,10 @@ const leftFor = (whale: string, window: Window, capacityMs: number): number => {
 /** The figures. `capacityMs` is the work that one window has room for. */
 export const figures = (all: ReadonlyArray<Window>, whale: string, capacityMs: number) => {
   const shares = total(all)
-  const small = all.flatMap((window) => window.filter((share) => share.tenant !== whale && isSmall(share)))
+  const small = all.flatMap((window) => {
+    const most = smallAsks(window, capacityMs)
+    return window.filter(({ asked, tenant }) => tenant !== whale && asked <= most)
+  })
   const left = all.reduce((so, window) => so + leftFor(whale, window, capacityMs), 0)
   const got = shares.find(({ tenant }) => tenant === whale)?.got ?? 0
   return {

@@ -22,6 +22,7 @@ import type { Limit } from "./limit.ts"
 import { Permit } from "./permit.ts"
 import { RefusalCap } from "./refusal-cap.ts"
 import * as Refusals from "./refusals.ts"
+import type { Tenant } from "./tenant.ts"
 import { Waiter } from "./waiter.ts"
 
 export class Cell {
@@ -53,11 +54,11 @@ export class Cell {
   tryTake(request: BulkheadRequest, now: number): Permit | undefined {
     if (this.queued > 0 || this.inFlight >= this.limit.current) return undefined
     const level = this.levels.at(ranks[request.priority])
-    const cost = costOf(request)
+    const cost = level.costOf(now, request.tenant, request.tokens)
     const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
     level.queue.charge(tenant, cost)
     this.taken(level)
-    return new Permit(this, level, tenant, cost, now, 0)
+    return new Permit(this, level, tenant, cost, request.tokens, now, 0)
   }
 
   /** A place in the queue, or why there is none. For claims for which there is no place. */
@@ -68,11 +69,12 @@ export class Cell {
   ): Waiter | BulkheadError | DeadlineError {
     const rank = ranks[request.priority]
     const level = this.levels.at(rank)
-    const refusal = this.refusal(request, requestId, level, now)
+    const cost = level.costOf(now, request.tenant, request.tokens)
+    const refusal = this.refusal(request, requestId, level, cost, now)
     level.caution.decided(now, refusal !== undefined)
     if (refusal !== undefined) return refusal
     const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
-    const waiter = new Waiter(request, requestId, tenant, costOf(request), rank, this.arrivals++, now)
+    const waiter = new Waiter(request, requestId, tenant, cost, rank, this.arrivals++, now)
     level.join(waiter, now)
     this.queued++
     waiter.timer = this.timers.make(() => this.expire(waiter))
@@ -124,6 +126,10 @@ export class Cell {
     if (this.queued > 0) this.fill(now)
   }
 
+  settle(level: Level, tenant: Tenant<Waiter>, cost: number, estimate: number, actual: number): void {
+    level.settle(this.timers.now(), tenant, cost, estimate, actual)
+  }
+
   private weightOf({ plan }: BulkheadRequest): number {
     return plan === "premium" ? this.policy.premiumWeight : 1
   }
@@ -139,6 +145,7 @@ export class Cell {
     request: BulkheadRequest,
     requestId: string | undefined,
     level: Level,
+    cost: number,
     now: number
   ): BulkheadError | DeadlineError | undefined {
     const { maxQueue, maxWaitMs } = this.policy
@@ -146,7 +153,7 @@ export class Cell {
     const beyond = Math.max(0, this.inFlight - this.limit.current)
     const weight = this.weightOf(request)
     const gapMs = this.gapMs(level, now)
-    const waitMs = level.waitMs(request.tenant, weight, costOf(request), now, gapMs, beyond)
+    const waitMs = level.waitMs(request.tenant, weight, cost, now, gapMs, beyond)
     if (waitMs > maxWaitMs) return this.full(request, requestId, now)
     if (now + waitMs + this.forecast.needMs(now, request.streamed) > request.deadline.atMs) {
       return Refusals.tooLate(request, requestId)
@@ -174,7 +181,8 @@ export class Cell {
     level.caution.waited(now, true)
     this.taken(level)
     this.doomed.decided(now)
-    waiter.permit = new Permit(this, level, waiter.tenant, waiter.cost, now, Math.max(0, now - waiter.since))
+    const { cost, request, since, tenant } = waiter
+    waiter.permit = new Permit(this, level, tenant, cost, request.tokens, now, Math.max(0, now - since))
     waiter.finish(Effect.succeed(waiter.permit))
   }
 
@@ -253,5 +261,3 @@ export class Cell {
     if (this.inFlight === 0 && this.queued === 0) this.levels.settleAll()
   }
 }
-
-const costOf = ({ tokens }: BulkheadRequest): number => Math.max(1, tokens)

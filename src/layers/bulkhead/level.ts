@@ -5,6 +5,7 @@
 import { Caution } from "./caution.ts"
 import { FadingMean } from "./fading-mean.ts"
 import { FairQueue } from "./fair-queue.ts"
+import type { Tenant } from "./tenant.ts"
 import type { Waiter } from "./waiter.ts"
 
 /** Served claims that the means are about, and how fast they fade (ms). */
@@ -13,6 +14,17 @@ const fadeMs = 10_000
 
 /** What is known beforehand counts as so many of them. */
 const priorWeight = 2
+
+/** Settled calls that the worth of all tenants' estimates is about, and how fast it fades (ms). */
+const calls = 64
+const ratioFadeMs = 60_000
+
+/** Settled calls that the worth of one tenant's is about: at first what holds for all counts as `fewestCalls` of its own. */
+const fewestCalls = 3
+const mostCalls = 32
+
+/** A call that cost more than this many times its estimate says that the estimate was no estimate. */
+const mostRatio = 16
 
 /** A mean that rests on fewer claims is forgotten. */
 const enough = 0.5
@@ -29,13 +41,36 @@ export class Level {
   private readonly gaps = new FadingMean(claims, fadeMs)
   /** How far each of them moved the present of the queue. */
   private readonly strides = new FadingMean(claims, fadeMs)
-  /** Work of a claim, in tokens. */
+  /** Their work in tokens, as it was charged. */
   private readonly costs = new FadingMean(claims, fadeMs)
+  /** True work over estimated. */
+  private readonly ratios = new FadingMean(calls, ratioFadeMs)
   /** When a place was last given to a waiter, or the first of the waiters came. */
   private gapSince = 0
 
   constructor(share: number) {
     this.share = share
+  }
+
+  /**
+   * The work that a claim is charged for, in tokens: the estimate, times what
+   * the tenant's estimates were found to be worth, or all tenants' where it is
+   * not known. Estimates are often what an answer may cost at most; charged in
+   * full, they would keep a tenant from a second call until its first is settled.
+   */
+  costOf(now: number, tenant: string, estimate: number): number {
+    const ratio = this.queue.find(tenant)?.ratio ?? this.ratios.read(now, 1, priorWeight)
+    return Math.max(1, estimate * ratio)
+  }
+
+  /** A call's true work is known. */
+  settle(now: number, tenant: Tenant<Waiter>, cost: number, estimate: number, actual: number): void {
+    const ratio = Math.min(mostRatio, actual / Math.max(1, estimate))
+    const before = tenant.ratio ?? this.ratios.read(now, 1, priorWeight)
+    tenant.settled++
+    tenant.ratio = before + (ratio - before) / Math.min(mostCalls, fewestCalls + tenant.settled)
+    this.ratios.add(now, ratio)
+    this.queue.settle(tenant, actual - cost)
   }
 
   /** Let a claim wait. */
@@ -82,8 +117,8 @@ export class Level {
   waitMs(tenant: string, weight: number, cost: number, now: number, gapMs: number, beyond: number): number {
     if (gapMs === 0) return 0
     const { queue } = this
-    const caution = this.caution.read(now)
     const start = queue.startOf(tenant, weight)
+    const caution = this.caution.read(now)
     const inOrder = 1 + beyond + queue.ahead(start)
     const inOrderMs = gapMs * (inOrder + Math.min(mostInOrder, caution) * Math.sqrt(inOrder))
     const own = queue.find(tenant)

@@ -12,14 +12,24 @@ export class Permit implements BulkheadPermit {
   readonly since: number
   private readonly cell: Cell
   private readonly cost: number
+  private readonly estimate: number
   private held = true
   private settled = false
 
-  constructor(cell: Cell, level: Level, tenant: Tenant<Waiter>, cost: number, since: number, waitedMs: number) {
+  constructor(
+    cell: Cell,
+    level: Level,
+    tenant: Tenant<Waiter>,
+    cost: number,
+    estimate: number,
+    since: number,
+    waitedMs: number
+  ) {
     this.cell = cell
     this.level = level
     this.tenant = tenant
     this.cost = cost
+    this.estimate = estimate
     this.since = since
     this.waitedMs = waitedMs
   }
@@ -43,7 +53,7 @@ export class Permit implements BulkheadPermit {
   settle(tokens: number): void {
     if (!this.held || this.settled) return
     this.settled = true
-    this.level.queue.settle(this.tenant, Math.max(0, tokens) - this.cost)
+    this.cell.settle(this.level, this.tenant, this.cost, this.estimate, Math.max(0, tokens))
   }
 
   release(): void {
@@ -55,8 +65,8 @@ export class Permit implements BulkheadPermit {
   /** Give the place back unused: no work was done, and nothing is learned. */
   returnUnused(): void {
     if (!this.held) return
-    this.settle(0)
     this.held = false
+    if (!this.settled) this.level.queue.settle(this.tenant, -this.cost)
     this.cell.release(this, false)
   }
 }

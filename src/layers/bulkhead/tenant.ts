@@ -25,6 +25,9 @@ export class Tenant<C extends Claim<C>> implements WaitQueue.WaitQueue<C>, WaitQ
   /** The waiting claims' costs together. */
   work = 0
   inFlight = 0
+  /** Calls whose true work is known, and that over their estimates; `undefined` before the first. */
+  settled = 0
+  ratio: number | undefined = undefined
   /** Where the work that was begun ends. */
   finish = 0
   /** The present when the tenant began to wait: what it did not ask for before, it does not get later. */

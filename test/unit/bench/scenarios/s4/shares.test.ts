@@ -51,17 +51,17 @@ describe("shares", () => {
 
   it("a starved tenant shows in success and in Jain's index", () => {
     const figures = Shares.figures(
-      windows([...requests("whale", 0, 30, 9), ...requests("small", 0, 4, 1)]),
+      windows([...requests("whale", 0, 30, 9), ...requests("small", 0, 3, 1)]),
       "whale",
       10_000
     )
-    expect(figures.small_tenant_success).toBe(0.25)
-    // The whale has 9 of its 6, the small one 1 of its 4.
-    expect(figures.jain).toBeCloseTo((1.5 + 0.25) ** 2 / (2 * (1.5 ** 2 + 0.25 ** 2)))
+    expect(figures.small_tenant_success).toBeCloseTo(1 / 3)
+    // The whale has 9 of its 7, the small one 1 of its 3.
+    expect(figures.jain).toBeCloseTo((9 / 7 + 1 / 3) ** 2 / (2 * ((9 / 7) ** 2 + (1 / 3) ** 2)))
     expect(figures.whale_leftover).toBe(1)
   })
 
-  it("a tenant that asks for more than its share is not small in that window", () => {
+  it("a tenant that asks for more than half of a greedy one's share is not small in that window", () => {
     const { small_requests, whale_leftover } = Shares.figures(
       windows([...requests("whale", 0, 30, 2), ...requests("other", 0, 8, 5), ...requests("other", 10_000, 2, 2)]),
       "whale",
