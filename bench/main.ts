@@ -24,6 +24,10 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "a recorded trace against a running server, every request accounted for",
     load: () => import("./replay/main.ts")
   },
+  limits: {
+    summary: "ways to learn a bulkhead's limit, beside each other",
+    load: () => import("./limits/main.ts")
+  },
   S1: scenario("S1", "metastable storm: goodput after a capacity dip, beside p-retry"),
   S3: scenario("S3", "sustained overload, 2 and 10 times, beside p-limit and no limit"),
   S4: scenario("S4", "a whale among small tenants, beside p-limit"),

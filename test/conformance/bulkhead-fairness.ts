@@ -117,6 +117,23 @@ export const suite: Suite = (name, layer) => {
     )
 
     effect(
+      "estimates that are always too high are charged as what they are worth",
+      Effect.gen(function* () {
+        // Everybody is guessed at ten times what it takes.
+        for (let i = 0; i < 40; i++) {
+          const held = yield* occupy(ask({ tenant: `t-${i % 4}`, tokens: 1_000 }))
+          held.permit.settle(100)
+          yield* held.release
+        }
+        const order = yield* servedInOrder(1, [
+          ...many(20, { tenant: "guessed", tokens: 1_000 }),
+          ...many(20, { tenant: "t-0", tokens: 1_000, actual: 100 })
+        ])
+        for (const first of [10, 20, 30]) assert.approximately(among(order, first, "t-0"), first / 2, 2)
+      })
+    )
+
+    effect(
       "a cost is corrected once",
       Effect.gen(function* () {
         const first = yield* occupy(ask({ tenant: "a" }))

@@ -61,7 +61,8 @@ describe.concurrent("ballast", { timeout: 60_000 }, () => {
   it("--help names all commands", async () => {
     const { code, stdout } = await ballast(["--help"])
     assert.strictEqual(code, 0)
-    for (const name of ["serve", "sim", "simulate", "config", "demo"]) assert.match(stdout, new RegExp(`^  ${name} `, "m"))
+    for (const name of ["serve", "sim", "simulate", "config", "demo"])
+      assert.match(stdout, new RegExp(`^  ${name} `, "m"))
     const sub = await ballast(["config", "--help"])
     for (const name of ["check", "print"]) assert.match(sub.stdout, new RegExp(`^  ${name} `, "m"))
   })

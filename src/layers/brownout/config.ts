@@ -23,8 +23,7 @@ export const make = (
   return {
     smaller: ({ smaller }) => (smaller === undefined ? undefined : byAlias.get(smaller)),
     shorter: policy.shorter,
-    partial:
-      ownWord.size === 0 ? () => policy.partial : (caller) => ownWord.get(caller.feature) ?? policy.partial,
+    partial: ownWord.size === 0 ? () => policy.partial : (caller) => ownWord.get(caller.feature) ?? policy.partial,
     refusal: policy.refusal
   }
 }

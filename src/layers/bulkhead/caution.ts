@@ -13,7 +13,14 @@ import { FadingMean } from "./fading-mean.ts"
 
 /** Share of those let in that may wait in vain under overload. */
 const inVain = 0.003
-const bounds = { first: 2.5, least: 0.5, most: 4, step: 0.25 }
+
+/** The factor at first and at most, and how much one wait in vain changes it. */
+const first = 2.5
+const most = 6
+const step = 0.25
+
+/** The factor where there is no overload. */
+export const leastCaution = 0.5
 
 /** Share of the claims without a free place that are turned away: overload begins at `few` and is certain at `many`. */
 const few = 0.2
@@ -25,12 +32,12 @@ const fadeMs = 30_000
 const prior = 16
 
 export class Caution {
-  private learned = bounds.first
+  private learned = first
   private readonly refused = new FadingMean(claims, fadeMs)
 
   /** The factor of the standard deviation at `now` (ms). */
   read(now: number): number {
-    return bounds.least + (this.learned - bounds.least) * this.overload(now)
+    return leastCaution + (this.learned - leastCaution) * this.overload(now)
   }
 
   /** A claim that found no free place was turned away, or let into the queue. */
@@ -40,8 +47,8 @@ export class Caution {
 
   /** A wait has ended with a place, or in vain. */
   waited(now: number, served: boolean): void {
-    const change = served ? -bounds.step * inVain : bounds.step
-    this.learned = Math.min(bounds.most, Math.max(bounds.least, this.learned + change * this.overload(now)))
+    const change = served ? -step * inVain : step
+    this.learned = Math.min(most, Math.max(leastCaution, this.learned + change * this.overload(now)))
   }
 
   private overload(now: number): number {

@@ -126,6 +126,7 @@ export class Cell {
     if (this.queued > 0) this.fill(now)
   }
 
+  /** The true work of a call that was charged `cost` for an `estimate`. */
   settle(level: Level, tenant: Tenant<Waiter>, cost: number, estimate: number, actual: number): void {
     level.settle(this.timers.now(), tenant, cost, estimate, actual)
   }
@@ -236,7 +237,7 @@ export class Cell {
     const last = this.levels.last(own)
     if (last === undefined) return false
     const level = this.levels.at(own)
-    if (last.rank === own && level.queue.startOf(request.tenant, weight) >= last.tenant.last) return false
+    if (last.rank === own && level.queue.startOf(request.tenant, weight) >= level.queue.last) return false
     this.turnAway(last, now, this.full(last.request, last.requestId, now))
     return true
   }

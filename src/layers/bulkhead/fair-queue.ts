@@ -145,6 +145,11 @@ export class FairQueue<C extends Claim<C>> {
     return this.byLast.first()?.tail
   }
 
+  /** Where that one starts, in virtual time; the present where nobody waits. */
+  get last(): number {
+    return this.byLast.first()?.last ?? this.present
+  }
+
   /** Where one more claim of this tenant would start, in virtual time. */
   startOf(id: string, weight: number): number {
     const tenant = this.tenants.get(id)

@@ -2,7 +2,7 @@
  * One priority's part of a provider: its share of the places, its tenant-fair
  * queue, and how long one waits there.
  */
-import { Caution } from "./caution.ts"
+import { Caution, leastCaution } from "./caution.ts"
 import { FadingMean } from "./fading-mean.ts"
 import { FairQueue } from "./fair-queue.ts"
 import type { Tenant } from "./tenant.ts"
@@ -112,20 +112,24 @@ export class Level {
    * - until the claims that wait and that fair order puts before it are served. Places come free about as in a Poisson
    *   process, so `n` of them take `n` gaps, give or take `√n`
    * - until the present of the queue has come to its start, as fast as it has moved of late: for claims that come later may
-   *   be served before it. Chance is coarser here: it is about turns of the tenant, each of which is several places
+   *   be served before it. Chance is coarser here: it is about turns of the tenant, each of which is one of its rivals' too
+   *
+   * A claim that starts well before the last that waits is not what makes the
+   * queue long: it is judged by the first, with the least caution.
    */
   waitMs(tenant: string, weight: number, cost: number, now: number, gapMs: number, beyond: number): number {
     if (gapMs === 0) return 0
     const { queue } = this
+    const unit = this.costs.read(now, cost, priorWeight)
     const start = queue.startOf(tenant, weight)
-    const caution = this.caution.read(now)
+    const modest = start + unit < queue.last
+    const caution = modest ? leastCaution : this.caution.read(now)
     const inOrder = 1 + beyond + queue.ahead(start)
     const inOrderMs = gapMs * (inOrder + Math.min(mostInOrder, caution) * Math.sqrt(inOrder))
     const own = queue.find(tenant)
     const others = queue.waitingWeight - (own?.waitingWeight ?? 0)
     const from = others > 0 ? queue.present : own !== undefined && own.size > 0 ? own.first : start
-    if (start <= from) return inOrderMs
-    const unit = this.costs.read(now, cost, priorWeight)
+    if (modest || start <= from) return inOrderMs
     const stride = this.strides.read(now, unit / (others + weight), priorWeight)
     const inTurn = 1 + beyond + (start - from) / stride
     const rivals = 1 + others / weight

@@ -61,7 +61,7 @@ export const merge = (written: Written): Policy.Policies => {
 
 /** What does not fit together in merged policies. */
 export const check = (policies: Policy.Policies): ReadonlyArray<ConfigProblem> => {
-  const { breaker, retry, timeouts } = policies
+  const { breaker, bulkhead, hedge, retry, timeouts } = policies
   const pairs: ReadonlyArray<readonly [inner: string, value: number, outer: string, most: number]> = [
     ["timeouts.hardMs", timeouts.hardMs, "timeouts.streamMs", timeouts.streamMs],
     ["timeouts.nonCriticalMs", timeouts.nonCriticalMs, "timeouts.hardMs", timeouts.hardMs],
@@ -71,7 +71,7 @@ export const check = (policies: Policy.Policies): ReadonlyArray<ConfigProblem> =
     ["breaker.openMs", breaker.openMs, "breaker.maxOpenMs", breaker.maxOpenMs],
     ["retry.baseMs", retry.baseMs, "retry.capMs", retry.capMs]
   ]
-  return pairs.flatMap(([inner, value, outer, most]) =>
+  const problems = pairs.flatMap(([inner, value, outer, most]): ReadonlyArray<ConfigProblem> =>
     value <= most
       ? []
       : [
@@ -82,4 +82,20 @@ export const check = (policies: Policy.Policies): ReadonlyArray<ConfigProblem> =
           }
         ]
   )
+  if (bulkhead.adaptive && bulkhead.minInFlight > bulkhead.maxInFlight) {
+    problems.push({
+      path: "policies.bulkhead.minInFlight",
+      found: String(bulkhead.minInFlight),
+      allowed: `at most policies.bulkhead.maxInFlight, which is ${bulkhead.maxInFlight}`
+    })
+  }
+  // Even when all is well, the share above the quantile is late.
+  if (hedge.enabled && hedge.maxLateShare + hedge.quantile <= 1) {
+    problems.push({
+      path: "policies.hedge.maxLateShare",
+      found: String(hedge.maxLateShare),
+      allowed: `more than ${Number((1 - hedge.quantile).toFixed(6))}, the share that is late at policies.hedge.quantile ${hedge.quantile}; nothing would be hedged`
+    })
+  }
+  return problems
 }

@@ -39,7 +39,7 @@ describe("Caution", () => {
     const caution = new Caution()
     decided(caution, 1, 1)
     for (let i = 0; i < 100; i++) caution.waited(0, false)
-    assert.strictEqual(caution.read(0), 4)
+    assert.strictEqual(caution.read(0), 6)
     for (let i = 0; i < 100_000; i++) caution.waited(0, true)
     assert.strictEqual(caution.read(0), 0.5)
   })

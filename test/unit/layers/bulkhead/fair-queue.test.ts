@@ -167,6 +167,7 @@ describe("FairQueue", () => {
           const tails = [...tenants].map(({ tail }) => tail ?? assert.fail("a tenant without a claim"))
           const last = tails.toSorted((a, b) => b.tenant.last - a.tenant.last || b.order - a.order)[0]
           assert.strictEqual(queue.youngest(), last)
+          assert.strictEqual(queue.last, last?.tenant.last ?? queue.present)
           assert.strictEqual(
             queue.waitingWeight,
             [...tenants].reduce((sum, { weight }) => sum + weight, 0)

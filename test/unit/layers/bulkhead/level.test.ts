@@ -74,4 +74,42 @@ describe("Level", () => {
     assert.isAtMost(wait(alone, "owes"), 2_000)
     assert.isAtLeast(wait(among, "owes"), 10_000)
   })
+
+  it("a claim that starts well before the last that waits is judged with the least caution, also under overload", () => {
+    const level = new Level(1)
+    for (let i = 0; i < 30; i++) join(level, "whale")
+    const calm = [wait(level, "small"), wait(level, "whale")] as const
+    for (let i = 0; i < 500; i++) level.caution.decided(0, i % 2 === 0)
+    assert.strictEqual(wait(level, "small"), calm[0])
+    assert.isAbove(wait(level, "whale"), calm[1] + 5_000)
+  })
+
+  it("charges an estimate as it is until something is known, and nothing less than a token", () => {
+    const level = new Level(1)
+    assert.strictEqual(level.costOf(0, "acme", 1_000), 1_000)
+    assert.strictEqual(level.costOf(0, "acme", 0), 1)
+  })
+
+  it("charges what a tenant's estimates were worth, and others what all were", () => {
+    const level = new Level(1)
+    const acme = level.queue.tenant("acme", 1)
+    for (let i = 0; i < 60; i++) level.settle(0, acme, 1_000, 1_000, 200)
+    const exact = level.queue.tenant("exact", 1)
+    for (let i = 0; i < 60; i++) level.settle(0, exact, 1_000, 1_000, 1_000)
+    assert.approximately(level.costOf(0, "acme", 500), 100, 5)
+    assert.approximately(level.costOf(0, "exact", 500), 500, 25)
+    const unknown = level.costOf(0, "unknown", 500)
+    assert.isAbove(unknown, 150)
+    assert.isBelow(unknown, 490)
+  })
+
+  it("one strange call does not change what a tenant is charged by much", () => {
+    const level = new Level(1)
+    const acme = level.queue.tenant("acme", 1)
+    for (let i = 0; i < 60; i++) level.settle(0, acme, 1_000, 1_000, 1_000)
+    level.settle(0, acme, 1_000, 1, 1_000_000)
+    assert.isBelow(level.costOf(0, "acme", 1_000), 1_600)
+    level.settle(0, acme, 1_000, 0, 0)
+    assert.isAbove(level.costOf(0, "acme", 1_000), 900)
+  })
 })

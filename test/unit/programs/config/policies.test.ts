@@ -81,3 +81,22 @@ describe("bulkhead", () => {
     assert.deepStrictEqual(Policies.bulkhead(base, undefined), base)
   })
 })
+
+describe("policies that contradict themselves", () => {
+  it("a floor of the adaptive limit above its ceiling", () => {
+    const bulkhead = { minInFlight: 9, maxInFlight: 8 }
+    assert.deepStrictEqual(Policies.check(Policies.merge({ bulkhead })), [])
+    assert.deepStrictEqual(
+      Policies.check(Policies.merge({ bulkhead: { ...bulkhead, adaptive: true } })).map(({ path }) => path),
+      ["policies.bulkhead.minInFlight"]
+    )
+  })
+
+  it("hedging that would take its own usual share for a general slowdown", () => {
+    const hedge = { quantile: 0.8, maxLateShare: 0.2 }
+    assert.deepStrictEqual(Policies.check(Policies.merge({ hedge })), [])
+    const [problem] = Policies.check(Policies.merge({ hedge: { ...hedge, enabled: true } }))
+    assert.strictEqual(problem?.path, "policies.hedge.maxLateShare")
+    assert.match(problem?.allowed ?? "", /more than 0\.2,/)
+  })
+})
