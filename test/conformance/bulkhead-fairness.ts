@@ -125,11 +125,12 @@ export const suite: Suite = (name, layer) => {
           held.permit.settle(100)
           yield* held.release
         }
+        // Nobody hears what the calls of the first of these really take; they are not charged ten times as much for that.
         const order = yield* servedInOrder(1, [
-          ...many(20, { tenant: "guessed", tokens: 1_000 }),
-          ...many(20, { tenant: "t-0", tokens: 1_000, actual: 100 })
+          ...many(20, { tenant: "unsettled", tokens: 1_000 }),
+          ...many(20, { tenant: "settled", tokens: 1_000, actual: 100 })
         ])
-        for (const first of [10, 20, 30]) assert.approximately(among(order, first, "t-0"), first / 2, 2)
+        for (const first of [10, 20, 30]) assert.isAtLeast(among(order, first, "unsettled"), first * 0.35)
       })
     )
 

@@ -71,7 +71,7 @@ export class Cell {
     const level = this.levels.at(rank)
     const cost = level.costOf(now, request.tenant, request.tokens)
     const refusal = this.refusal(request, requestId, level, cost, now)
-    level.caution.decided(now, refusal !== undefined)
+    level.decided(now, request.tenant, refusal !== undefined)
     if (refusal !== undefined) return refusal
     const tenant = level.queue.tenant(request.tenant, this.weightOf(request))
     const waiter = new Waiter(request, requestId, tenant, cost, rank, this.arrivals++, now)
@@ -179,7 +179,7 @@ export class Cell {
     waiter.timer?.disarm()
     this.queued--
     level.serve(waiter, now)
-    level.caution.waited(now, true)
+    level.waited(now, waiter, true)
     this.taken(level)
     this.doomed.decided(now)
     const { cost, request, since, tenant } = waiter
@@ -209,10 +209,10 @@ export class Cell {
     this.settleIfIdle()
   }
 
-  /** End a wait in vain. */
+  /** End a wait that was let in to end otherwise. */
   private turnAway(waiter: Waiter, now: number, error: BulkheadError | DeadlineError): void {
     this.leave(waiter, now)
-    this.levels.at(waiter.rank).caution.waited(now, false)
+    this.levels.at(waiter.rank).waited(now, waiter, false)
     waiter.finish(Effect.fail(error))
   }
 
@@ -238,7 +238,8 @@ export class Cell {
     if (last === undefined) return false
     const level = this.levels.at(own)
     if (last.rank === own && level.queue.startOf(request.tenant, weight) >= level.queue.last) return false
-    this.turnAway(last, now, this.full(last.request, last.requestId, now))
+    this.leave(last, now)
+    last.finish(Effect.fail(this.full(last.request, last.requestId, now)))
     return true
   }
 

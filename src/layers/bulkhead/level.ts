@@ -2,7 +2,7 @@
  * One priority's part of a provider: its share of the places, its tenant-fair
  * queue, and how long one waits there.
  */
-import { Caution, leastCaution } from "./caution.ts"
+import { Caution, History, leastCaution } from "./caution.ts"
 import { FadingMean } from "./fading-mean.ts"
 import { FairQueue } from "./fair-queue.ts"
 import type { Tenant } from "./tenant.ts"
@@ -35,8 +35,8 @@ const mostInOrder = 2.5
 export class Level {
   readonly share: number
   readonly queue = new FairQueue<Waiter>()
-  readonly caution = new Caution()
   inFlight = 0
+  private readonly caution = new Caution()
   /** Time between two places for this level while it waits, in ms. */
   private readonly gaps = new FadingMean(claims, fadeMs)
   /** How far each of them moved the present of the queue. */
@@ -71,6 +71,17 @@ export class Level {
     tenant.ratio = before + (ratio - before) / Math.min(mostCalls, fewestCalls + tenant.settled)
     this.ratios.add(now, ratio)
     this.queue.settle(tenant, actual - cost)
+  }
+
+  /** A claim that found no free place was turned away, or may wait. */
+  decided(now: number, tenant: string, refused: boolean): void {
+    this.caution.decided(now, refused, this.queue.find(tenant)?.history)
+  }
+
+  /** A wait has ended with a place, or in vain. */
+  waited(now: number, { tenant }: Waiter, served: boolean): void {
+    tenant.history ??= new History()
+    this.caution.waited(now, served, tenant.history)
   }
 
   /** Let a claim wait. */
@@ -123,10 +134,10 @@ export class Level {
     const unit = this.costs.read(now, cost, priorWeight)
     const start = queue.startOf(tenant, weight)
     const modest = start + unit < queue.last
-    const caution = modest ? leastCaution : this.caution.read(now)
+    const own = queue.find(tenant)
+    const caution = modest ? leastCaution : this.caution.read(now, own?.history)
     const inOrder = 1 + beyond + queue.ahead(start)
     const inOrderMs = gapMs * (inOrder + Math.min(mostInOrder, caution) * Math.sqrt(inOrder))
-    const own = queue.find(tenant)
     const others = queue.waitingWeight - (own?.waitingWeight ?? 0)
     const from = others > 0 ? queue.present : own !== undefined && own.size > 0 ? own.first : start
     if (modest || start <= from) return inOrderMs

@@ -1,4 +1,5 @@
 /** A tenant's account at one provider and priority: what it waits with, what it runs, and how far it has been served. */
+import type { History } from "./caution.ts"
 import { outside } from "./heap.ts"
 import type * as WaitQueue from "./wait-queue.ts"
 
@@ -41,6 +42,9 @@ export class Tenant<C extends Claim<C>> implements WaitQueue.WaitQueue<C>, WaitQ
   next: Tenant<C> | undefined = undefined
   /** Since when it neither waits nor runs, in ms of the clock; `undefined` while it does, and before its first claim. */
   restingSince: number | undefined = undefined
+
+  /** There once a claim of it has found no free place. */
+  history: History | undefined = undefined
 
   constructor(id: string) {
     this.id = id
