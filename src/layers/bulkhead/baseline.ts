@@ -34,7 +34,7 @@ export interface Circumstances {
 
 /** Compares medians with what is usual. */
 export interface Judge {
-  /** The median of a window over the baseline, which learns from it. */
+  /** The median of a window over the baseline, which learns from it; what is tolerated, while the limit had better stay. */
   readonly ratio: (median: number, circumstances: Circumstances) => number
 }
 
@@ -60,23 +60,24 @@ export class Baseline implements Judge {
       this.from = 0
       return ratio
     }
-    if (!this.isProved(ratio, circumstances)) return ratio
+    this.prove(ratio, circumstances)
+    // With a proof under way the calls in flight stay as they are: fewer would make the next window so much longer.
+    if (this.proved < proofs) return this.proved > 0 ? this.tolerance : ratio
     this.value = median
     this.from = 0
     return 1
   }
 
-  /** Whether it is proved that fewer calls do not shorten the times. */
-  private isProved(ratio: number, { inFlight, least }: Circumstances): boolean {
+  /** Look for a proof that fewer calls do not shorten the times. */
+  private prove(ratio: number, { inFlight, least }: Circumstances): void {
     const left = inFlight / this.fromInFlight
     const helped = left <= fewer && 1 - ratio / this.from >= effect * (1 - left)
     if (ratio > this.from || helped) {
       this.from = ratio
       this.fromInFlight = inFlight
       this.proved = 0
-      return false
+    } else if (least || left <= fewer || this.proved > 0) {
+      this.proved++
     }
-    if (least || left <= fewer) this.proved++
-    return this.proved >= proofs
   }
 }

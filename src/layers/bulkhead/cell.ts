@@ -25,6 +25,13 @@ import * as Refusals from "./refusals.ts"
 import type { Tenant } from "./tenant.ts"
 import { Waiter } from "./waiter.ts"
 
+/**
+ * A claim is let in that is expected to wait for this part of the longest wait
+ * at most. The rest is for forecasts that were too short, while a limit is
+ * being learned above all: who is told no at once can still go elsewhere.
+ */
+const willing = 0.85
+
 export class Cell {
   private readonly policy: BulkheadPolicy
   private readonly limit: Limit
@@ -155,7 +162,7 @@ export class Cell {
     const weight = this.weightOf(request)
     const gapMs = this.gapMs(level, now)
     const waitMs = level.waitMs(request.tenant, weight, cost, now, gapMs, beyond)
-    if (waitMs > maxWaitMs) return this.full(request, requestId, now)
+    if (waitMs > willing * maxWaitMs) return this.full(request, requestId, now)
     if (now + waitMs + this.forecast.needMs(now, request.streamed) > request.deadline.atMs) {
       return Refusals.tooLate(request, requestId)
     }

@@ -44,8 +44,9 @@ describe("Baseline", () => {
     assert.approximately(baseline.ratio(590, bound(30)), 590 / 300, 1e-9)
     // More than half of them are left: no proof yet. And one window is none.
     for (let i = 0; i < 10; i++) assert.isAbove(baseline.ratio(595, bound(22)), 1.9)
-    assert.isAbove(baseline.ratio(595, bound(15)), 1.9)
-    assert.strictEqual(baseline.ratio(600, bound(15)), 1)
+    // Until the proof is complete the limit is to stay where it is.
+    assert.strictEqual(baseline.ratio(595, bound(15)), 1.15)
+    assert.strictEqual(baseline.ratio(600, bound(19)), 1)
     assert.approximately(baseline.ratio(600, bound(15)), 1, 1e-9)
   })
 
@@ -64,8 +65,15 @@ describe("Baseline", () => {
     const floor = { inFlight: 1, bound: true, least: true }
     baseline.ratio(300, floor)
     const ratios = Array.from({ length: 5 }, () => baseline.ratio(900, floor))
-    assert.strictEqual(ratios[0], 3)
-    assert.strictEqual(ratios.at(-1), 1)
+    assert.deepStrictEqual(ratios, [3, 1.15, 1, 1, 1])
+  })
+
+  it("a proof is given up when fewer calls have helped after all", () => {
+    const baseline = new Baseline(1.15)
+    baseline.ratio(300, bound(40))
+    baseline.ratio(1_200, bound(40))
+    assert.strictEqual(baseline.ratio(1_190, bound(15)), 1.15)
+    assert.approximately(baseline.ratio(450, bound(15)), 1.5, 1e-9)
   })
 
   it("a spell of long times that ends begins no proof", () => {
