@@ -31,6 +31,8 @@ export const make = Effect.fnUntraced(function* (policy: RetryPolicyValues) {
     decide: (error, retry, deadline) =>
       Effect.withFiber((fiber): Effect.Effect<RetryDecision> => {
         const row = rowOf(error)
+        // A deadline that is still ahead was too near for this candidate's queue alone.
+        if (error._tag === "DeadlineError" && clock.currentTimeMillisUnsafe() < deadline.atMs) return next
         if (row.next === "stop") return stop
         if (row.next === "next" || retry >= policy.maxRetries) return next
         const asked = Math.max(0, retryAfterMs(error) ?? 0)

@@ -1,10 +1,12 @@
 /** Which candidate is asked when, and whose failure the caller gets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { errorTable } from "../../../src/domain/error-table.ts"
+import { DeadlineError } from "../../../src/domain/errors.ts"
 import type { ProviderReason } from "../../../src/domain/errors.ts"
 import { complete } from "../../../src/programs/complete.ts"
+import { Bulkhead } from "../../../src/services/bulkhead.ts"
 import { CircuitBreaker } from "../../../src/services/circuit-breaker.ts"
 import { KillSwitch } from "../../../src/services/kill-switch.ts"
 import { balanced, chat, configOf, fail, make, overloaded, richRetries, whole } from "../../support/scripted-ballast.ts"
@@ -155,5 +157,31 @@ describe("the budget", () => {
       yield* Fiber.join(fiber)
       assert.deepInclude(world.budget, { first: 0, extra: 0, deposits: 1 })
     }).pipe(Effect.provide(layer))
+  })
+})
+
+describe("a queue that is too long for the deadline", () => {
+  /** Provider `one` has nobody who can be served in time. */
+  const busy = Layer.effect(
+    Bulkhead,
+    Effect.map(Bulkhead, (bulkhead) =>
+      Bulkhead.of({
+        ...bulkhead,
+        acquireUnsafe: (request) =>
+          request.key === "one"
+            ? () => Effect.fail(new DeadlineError({ reason: { _tag: "Exceeded", stage: "queue", budgetMs: 8_000 } }))
+            : bulkhead.acquireUnsafe(request)
+      })
+    )
+  )
+
+  it.effect("is the next candidate's chance, and costs the budget nothing", () => {
+    const { layer, world } = failing([])
+    return Effect.gen(function* () {
+      yield* ask
+      assert.deepStrictEqual(providers(world.calls), ["two"])
+      assert.strictEqual(world.budget.drawn, 0)
+      yield* balanced(world)
+    }).pipe(Effect.provide(Layer.provideMerge(busy, layer)))
   })
 })

@@ -113,7 +113,6 @@ describe("RetryPolicy: full jitter", () => {
         [new CircuitBreakerError({ reason: { _tag: "Open", key: "k", retryAfterMs: 1 } }), "Next"],
         [new BulkheadError({ reason: { _tag: "QueueFull", key: "k", retryAfterMs: 1 } }), "Next"],
         [new KillSwitchError({ reason: { _tag: "Off", kind: "provider", target: "openai" } }), "Next"],
-        [new DeadlineError({ reason: { _tag: "Exceeded", stage: "queue", budgetMs: 1 } }), "Stop"],
         [new RequestError({ reason: { _tag: "InvalidJson", detail: "x" } }), "Stop"],
         [
           new RateLimitError({
@@ -210,6 +209,17 @@ describe("RetryPolicy: published faults of p-retry", () => {
       assert.isAtMost(defaults.retry.maxRetries, 2)
       const [first] = yield* pauses(limited(60_000), 0)
       assert.isAtLeast(first!, 60_000)
+    })
+  )
+
+  effect(
+    "a deadline ends everything once it has come; before, it was too near for one candidate's queue alone",
+    Effect.gen(function* () {
+      const error = new DeadlineError({ reason: { _tag: "Exceeded", stage: "queue", budgetMs: 3_000 } })
+      const deadline = Deadline.within(0, 3_000)
+      assert.strictEqual((yield* decide(error, 0, deadline))._tag, "Next")
+      yield* TestClock.adjust(3_000)
+      assert.strictEqual((yield* decide(error, 0, deadline))._tag, "Stop")
     })
   )
 })
