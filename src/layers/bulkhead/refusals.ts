@@ -13,17 +13,23 @@ export const retryAfterMs = (drainMs: number, chance: number): number =>
 
 /** The deadline has passed, or would before the answer. */
 export const tooLate = ({ deadline }: BulkheadRequest, requestId: string | undefined): DeadlineError =>
-  new DeadlineError({
-    ...Guard.withRequestId(requestId),
-    reason: { _tag: "Exceeded", stage: "queue", budgetMs: deadline.budgetMs }
-  })
+  Guard.refusal(
+    () =>
+      new DeadlineError({
+        ...Guard.withRequestId(requestId),
+        reason: { _tag: "Exceeded", stage: "queue", budgetMs: deadline.budgetMs }
+      })
+  )
 
 /** No room in the queue, or none that would become a place in time. */
 export const full = ({ key }: BulkheadRequest, requestId: string | undefined, afterMs: number): BulkheadError =>
-  new BulkheadError({
-    ...Guard.withRequestId(requestId),
-    reason: { _tag: "QueueFull", key, retryAfterMs: afterMs }
-  })
+  Guard.refusal(
+    () =>
+      new BulkheadError({
+        ...Guard.withRequestId(requestId),
+        reason: { _tag: "QueueFull", key, retryAfterMs: afterMs }
+      })
+  )
 
 /** No place within the longest wait. */
 export const timeout = (
@@ -32,7 +38,10 @@ export const timeout = (
   waitedMs: number,
   afterMs: number
 ): BulkheadError =>
-  new BulkheadError({
-    ...Guard.withRequestId(requestId),
-    reason: { _tag: "QueueTimeout", key, waitedMs, retryAfterMs: afterMs }
-  })
+  Guard.refusal(
+    () =>
+      new BulkheadError({
+        ...Guard.withRequestId(requestId),
+        reason: { _tag: "QueueTimeout", key, waitedMs, retryAfterMs: afterMs }
+      })
+  )

@@ -79,11 +79,15 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy, options?
     const lease = cell.admit(at)
     if (lease !== undefined) return Effect.succeed(lease)
     const tag = cell.state === "open" ? "Open" : "Probing"
+    const afterMs = Math.min(cell.waitMs(at), maxAdviceMs)
     return Effect.fail(
-      new CircuitBreakerError({
-        ...Guard.withRequestId(requestId),
-        reason: { _tag: tag, key: cell.key, retryAfterMs: Math.min(cell.waitMs(at), maxAdviceMs) }
-      })
+      Guard.refusal(
+        () =>
+          new CircuitBreakerError({
+            ...Guard.withRequestId(requestId),
+            reason: { _tag: tag, key: cell.key, retryAfterMs: afterMs }
+          })
+      )
     )
   }
 
