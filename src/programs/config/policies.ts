@@ -61,7 +61,7 @@ export const merge = (written: Written): Policy.Policies => {
 
 /** What does not fit together in merged policies. */
 export const check = (policies: Policy.Policies): ReadonlyArray<ConfigProblem> => {
-  const { breaker, bulkhead, hedge, retry, timeouts } = policies
+  const { breaker, bulkhead: places, hedge, retry, timeouts } = policies
   const pairs: ReadonlyArray<readonly [inner: string, value: number, outer: string, most: number]> = [
     ["timeouts.hardMs", timeouts.hardMs, "timeouts.streamMs", timeouts.streamMs],
     ["timeouts.nonCriticalMs", timeouts.nonCriticalMs, "timeouts.hardMs", timeouts.hardMs],
@@ -82,11 +82,11 @@ export const check = (policies: Policy.Policies): ReadonlyArray<ConfigProblem> =
           }
         ]
   )
-  if (bulkhead.adaptive && bulkhead.minInFlight > bulkhead.maxInFlight) {
+  if (places.adaptive && places.minInFlight > places.maxInFlight) {
     problems.push({
       path: "policies.bulkhead.minInFlight",
-      found: String(bulkhead.minInFlight),
-      allowed: `at most policies.bulkhead.maxInFlight, which is ${bulkhead.maxInFlight}`
+      found: String(places.minInFlight),
+      allowed: `at most policies.bulkhead.maxInFlight, which is ${places.maxInFlight}`
     })
   }
   // Even when all is well, the share above the quantile is late.
