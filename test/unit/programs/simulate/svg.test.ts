@@ -116,7 +116,10 @@ describe("svg", () => {
         )
         assertWellFormed(drawn)
         const [, width = "0", height = "0"] = /viewBox="0 0 (\d+) (\d+)"/.exec(drawn) ?? []
-        for (const [, x, y] of drawn.matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)) {
+        // Paths alone: a name may look like a point.
+        const paths = [...drawn.matchAll(/ d="([^"]*)"/g)].map(([, path]) => path).join(" ")
+        assert.notStrictEqual(paths, "")
+        for (const [, x, y] of paths.matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)) {
           assert.isTrue(Number(x) >= 0 && Number(x) <= Number(width), `x ${x}`)
           assert.isTrue(Number(y) >= 0 && Number(y) <= Number(height), `y ${y}`)
         }
