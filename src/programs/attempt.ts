@@ -80,8 +80,7 @@ const steps: <A>(self: Try.Try<A>, spare: Candidate | undefined) => Effect.Effec
     let lease = yield* breaker.acquireUnsafe(self.key)(restore, record.id)
     LeaseScope.hold(scope, lease)
     const permit = yield* bulkhead.acquireUnsafe(Try.place(self))(restore, record.id)
-    self.permit = permit
-    LeaseScope.hold(scope, permit)
+    Try.hold(self, permit)
     // What the breaker said before the queue may not hold any more.
     while (!lease.begin(record.stream)) {
       lease = yield* breaker.acquireUnsafe(self.key)(restore, record.id)

@@ -190,8 +190,7 @@ const second: <A>(contest: Race<A>, restore: Restore) => Effect.Effect<Opened<A>
     LeaseScope.hold(scope, lease)
     const permit = contest.wanted ? bulkhead.tryAcquireUnsafe(Try.place(self)) : undefined
     if (permit === undefined) return undefined
-    self.permit = permit
-    LeaseScope.hold(scope, permit)
+    Try.hold(self, permit)
     const input = record.estimatedInput
     if (!hedging.spend(input)) return undefined
     const draw = yield* retryBudget.drawUnsafe(restore, record.id)

@@ -8,7 +8,7 @@ import { Cause, Effect, Stream } from "effect"
 import type { Degraded } from "../domain/brownout.ts"
 import * as Catalog from "../domain/catalog.ts"
 import type { ChatChunk, ChatCompletion } from "../domain/chat.ts"
-import { keyOf } from "../domain/error-table.ts"
+import { keyOf, rowOf } from "../domain/error-table.ts"
 import type { ProviderError } from "../domain/errors.ts"
 import * as Money from "../domain/money.ts"
 import * as Partial from "../domain/partial.ts"
@@ -52,7 +52,7 @@ export const meter = (
     if (event._tag === "Chunk") {
       chars += charsOfChunk(event.chunk)
       if (watch !== undefined) watch.see(event.chunk)
-    } else if (!usage) chars += event.chars ?? charsOfWhole(event.completion)
+    } else if (!isUsage(usage)) chars += event.chars ?? charsOfWhole(event.completion)
   }
   const ended = (outcome: typeof record.outcome, ofAttempt = outcome): void => {
     if (record.outcome !== "pending") return
@@ -104,7 +104,8 @@ export const meter = (
   }
   /** The stream breaks off: the events that end it as a partial answer, where that is possible. */
   const broken = (error: ProviderError): readonly [ChunkEvent, ...Array<ChunkEvent>] | undefined => {
-    lease.fail()
+    // Neither what the client did wrong nor a reader who took too long speaks against the provider.
+    if (rowOf(error).breaker && !readerLate) lease.fail()
     const reason = keyOf(error)
     // What the reader is told is what is billed.
     const untold = record.usage === undefined ? countOf(request, model, record.estimatedInput, chars) : undefined
@@ -120,6 +121,8 @@ export const meter = (
   }
   /** A partial answer has been ended: nothing follows. */
   let over = false
+  /** There was always something there for the reader until the stream's time was over. */
+  let readerLate = false
   /** Tokens of the run that is being timed, how long was waited for them, and since when for the next. */
   let run = 0
   let runWaited = 0
@@ -147,7 +150,8 @@ export const meter = (
       if (over) return Cause.done()
       waitsSince = timers.now()
       // Where there is always something there for a slow reader, nobody else ends the stream in time.
-      return waitsSince < endsAtMs ? next : late
+      readerLate = waitsSince >= endsAtMs
+      return readerLate ? late : next
     })
     return Effect.matchCauseEffect(waited, {
       onSuccess: (events) => {

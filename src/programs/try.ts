@@ -104,6 +104,12 @@ export const entry = (candidate: Candidate.Candidate, retry: number, hedge: bool
   outcome: "pending"
 })
 
+/** Hold the place that the try has got: given back as unused where its call was never made. */
+export const hold = <A>(self: Try<A>, permit: BulkheadPermit): void => {
+  self.permit = permit
+  LeaseScope.hold(self.scope, () => (self.attempt.called ? permit.release() : permit.unused()))
+}
+
 /** The place that the try's call needs. */
 export const place = <A>({ candidate, request: { deadline, record }, tokens }: Try<A>): BulkheadRequest => ({
   key: candidate.provider,
@@ -182,7 +188,12 @@ const ownTimeout = <A>(
   const failure = Cause.findError(cause)
   if (Result.isFailure(failure)) return cause
   const { _tag, reason } = failure.success
-  if (_tag !== "ProviderError" || reason._tag !== "Timeout" || reason.phase !== "first token") return cause
+  if (_tag !== "ProviderError" || reason._tag !== "Timeout") return cause
+  if (reason.phase !== "first token") {
+    // A whole answer that is read as a stream has until the deadline, whatever its stream was waiting for.
+    const { deadline, record, timers } = request
+    return !record.stream && timers.now() >= deadline.atMs ? Cause.fail(tooLate(request, "provider")) : cause
+  }
   return Cause.fail(
     request.deadline.atMs < calledAt + request.timeouts.firstTokenMs
       ? tooLate(request, "provider")

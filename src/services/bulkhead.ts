@@ -46,6 +46,8 @@ export interface BulkheadPermit extends Lease {
   readonly dropped: () => void
   /** The call's real work in tokens, input and output: the tenant's account is corrected by it. */
   readonly settle: (tokens: number) => void
+  /** Instead of `release`: no call was made in it, so it costs the tenant nothing, and nothing is learned from it. */
+  readonly unused: () => void
 }
 
 /** Where a bulkhead stands. */

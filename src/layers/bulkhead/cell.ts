@@ -92,7 +92,7 @@ export class Cell {
   /** The waiter will not use its place in the queue, or the one that it was given. */
   abandon(waiter: Waiter): void {
     if (waiter.waiting) this.leave(waiter, this.timers.now())
-    else waiter.permit?.returnUnused()
+    else waiter.permit?.unused()
   }
 
   /** A place was given back, after work (`used`) or without. */

@@ -63,7 +63,7 @@ export class Permit implements BulkheadPermit {
   }
 
   /** Give the place back unused: no work was done, and nothing is learned. */
-  returnUnused(): void {
+  unused(): void {
     if (!this.held) return
     this.held = false
     if (!this.settled) this.level.queue.settle(this.tenant, -this.cost)

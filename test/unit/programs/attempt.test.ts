@@ -26,6 +26,7 @@ const permit: BulkheadPort.BulkheadPermit = {
   answered: () => {},
   dropped: () => {},
   settle: () => {},
+  unused: () => {},
   release: () => {}
 }
 

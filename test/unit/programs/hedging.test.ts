@@ -492,6 +492,7 @@ describe("what it costs", () => {
           answered: (tokens, ms) => permit.answered(tokens, ms),
           dropped: () => permit.dropped(),
           settle: (tokens) => void settled.push([n, tokens]),
+          unused: () => permit.unused(),
           release: () => permit.release()
         }
       }

@@ -133,6 +133,42 @@ describe("the three timeouts of a stream", () => {
   })
 })
 
+describe("what a broken stream says about its provider", () => {
+  it.effect("a limit that is reached in the middle does not speak against it", () => {
+    const { layer, world } = make({
+      open: (call) =>
+        streaming(call, "De", Stream.fromEffect(fail(call, { _tag: "RateLimited", detail: "enough for today" })))
+    })
+    return Effect.gen(function* () {
+      const { error } = yield* read(1_000)
+      assert.strictEqual(error?.reason._tag, "RateLimited")
+      assert.deepStrictEqual(world.verdicts, ["one/m1: succeed 0"])
+      yield* balanced(world)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect(
+    "a reader who is still reading when the stream's time is over is cut, and it is not the provider's fault",
+    () => {
+      const { layer, world } = streamed(Stream.forever(Stream.succeed(chunk("ep"))).pipe(Stream.rechunk(1)))
+      return Effect.gen(function* () {
+        const slow = Effect.scoped(
+          Effect.flatMap(complete(chat({ stream: true })), (completion) =>
+            Stream.runForEach(events(completion), () => Effect.sleep(20_000))
+          )
+        )
+        const fiber = yield* Effect.forkChild(Effect.exit(slow))
+        yield* TestClock.adjust(400_000)
+        yield* Fiber.join(fiber)
+        assert.strictEqual(world.ended[0]?.outcome, "ProviderError.Timeout")
+        assert.isAtMost(world.ended[0]?.endedAt ?? Infinity, 320_010)
+        assert.deepStrictEqual(world.verdicts, ["one/m1: succeed 0"])
+        yield* balanced(world)
+      }).pipe(Effect.provide(layer))
+    }
+  )
+})
+
 describe("promise 9: a truncated upstream is an error", () => {
   for (const reason of [
     { _tag: "Truncated", detail: "cut" },

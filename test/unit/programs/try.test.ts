@@ -2,11 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import type { ProviderReason } from "../../../src/domain/errors.ts"
+import { CircuitBreakerError } from "../../../src/domain/errors.ts"
+import type { CompleteError, ProviderReason } from "../../../src/domain/errors.ts"
 import { complete } from "../../../src/programs/complete.ts"
+import type { Guards } from "../../../src/programs/guards.ts"
 import { Bulkhead } from "../../../src/services/bulkhead.ts"
 import * as BulkheadPort from "../../../src/services/bulkhead.ts"
 import { CircuitBreaker } from "../../../src/services/circuit-breaker.ts"
+import * as Breaker from "../../../src/services/circuit-breaker.ts"
 import { Deadline, none } from "../../../src/services/deadline.ts"
 import * as Hedging from "../../support/hedging.ts"
 import {
@@ -130,7 +133,14 @@ describe("what the breaker hears", () => {
 
 describe("what the bulkhead hears", () => {
   /** What a permit is told by one request; one provider, one call. */
-  const told = (open: NonNullable<Script["open"]>, request: typeof ask) => {
+  const told = (
+    open: NonNullable<Script["open"]>,
+    request: Effect.Effect<unknown, CompleteError, Guards>,
+    over: Layer.Layer<Breaker.CircuitBreaker, never, Breaker.CircuitBreaker> = Layer.effect(
+      Breaker.CircuitBreaker,
+      Breaker.CircuitBreaker
+    )
+  ) => {
     const reports: Array<string> = []
     const recording = Layer.succeed(
       Bulkhead,
@@ -143,14 +153,45 @@ describe("what the bulkhead hears", () => {
             answered: () => {},
             dropped: () => void reports.push("dropped"),
             settle: () => {},
+            unused: () => void reports.push("unused"),
             release: () => void reports.push("released")
           }),
         tryAcquireUnsafe: () => undefined,
         state: () => Effect.succeed({ limit: 1, inFlight: 0, queued: 0 })
       })
     )
-    return Effect.as(during(1_000, request), reports).pipe(Effect.provide(Layer.merge(oneTry(open).layer, recording)))
+    return Effect.as(during(1_000, request), reports).pipe(
+      Effect.provide(Layer.provideMerge(over, Layer.merge(oneTry(open).layer, recording)))
+    )
   }
+
+  it.effect("that its place was not used, where the breaker opened in the meantime", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const turned = Layer.effect(
+        Breaker.CircuitBreaker,
+        Effect.map(Breaker.CircuitBreaker, (breaker) =>
+          Breaker.make({
+            ...breaker,
+            acquireUnsafe: (key) => (restore, id) => {
+              asked.push(key)
+              return asked.length > 1
+                ? Effect.fail(new CircuitBreakerError({ reason: { _tag: "Open", key, retryAfterMs: 1_000 } }))
+                : Effect.map(breaker.acquireUnsafe(key)(restore, id), (lease) => ({
+                    begin: () => false,
+                    succeed: (ms: number) => lease.succeed(ms),
+                    fail: (ms?: number) => lease.fail(ms),
+                    gap: (ms: number) => lease.gap(ms),
+                    cutShort: (ms: number) => lease.cutShort(ms),
+                    release: () => lease.release()
+                  }))
+            }
+          })
+        )
+      )
+      assert.deepStrictEqual(yield* told((call) => whole(call), Effect.ignore(ask), turned), ["unused"])
+    })
+  )
 
   it.effect("the first token of a stream, and not the time of a whole answer", () =>
     Effect.gen(function* () {

@@ -95,7 +95,7 @@ describe("Cell", () => {
             if (waiter !== undefined) cell.abandon(waiter)
           } else if (kind === "hand on" && held.length > 0) {
             const [permit] = held.splice(pick % held.length, 1)
-            permit?.returnUnused()
+            permit?.unused()
           } else if (kind === "pass") {
             pass(pick * 20)
           } else if (kind === "limit") {
@@ -147,7 +147,7 @@ describe("Cell", () => {
         const permit = claim.permit ?? assert.fail("no place was given")
         busy.push(permit)
         if (i % 4 === 3) {
-          permit.returnUnused()
+          permit.unused()
           busy.pop()
           busy.push(cell.tryTake(ask({ tenant: `again-${i}` }), now()) ?? assert.fail("a place was free"))
         }
