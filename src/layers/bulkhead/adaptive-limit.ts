@@ -106,7 +106,8 @@ class AdaptiveLimit implements Limit {
   }
 
   private report(now: number, inFlight: number): void {
-    if (this.since < 0) this.since = now
+    // A clock that was set back begins the window again.
+    if (this.since < 0 || now < this.since) this.since = now
     this.reports++
     this.inFlight += inFlight
     if (this.reports >= windowReports && now - this.since >= windowMs) this.close(now, inFlight)

@@ -98,7 +98,7 @@ export class Cell {
   /** A place was given back, after work (`used`) or without. */
   release({ level, since, tenant }: Permit, used: boolean): void {
     const now = this.timers.now()
-    if (used) this.forecast.held(now, now - since)
+    if (used) this.forecast.held(now, Math.max(0, now - since))
     this.inFlight--
     level.inFlight--
     tenant.inFlight--

@@ -14,8 +14,9 @@ export class Histogram {
   count = 0
   private readonly counts = new Uint32Array(octaves * perOctave)
 
-  /** Count a positive number. */
+  /** Count a positive number; anything else (the clock was set back) says nothing. */
   add(value: number): void {
+    if (!(value >= 0)) return
     const range = Math.floor((Math.log2(value) - lowest) * perOctave)
     const index = Math.min(this.counts.length - 1, Math.max(0, range))
     // Within the array, as just made sure of.

@@ -97,7 +97,7 @@ export class Level {
     queue.serve(waiter)
     this.strides.add(now, queue.present - before)
     this.costs.add(now, waiter.cost)
-    this.gaps.add(now, now - this.gapSince)
+    this.gaps.add(now, Math.max(0, now - this.gapSince))
     this.gapSince = now
   }
 

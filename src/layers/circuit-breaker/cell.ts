@@ -49,6 +49,7 @@ export class Cell {
   private readonly wholes = new Running<Lease>()
   private generation = 0
   private openUntil = 0
+  private openedAt = 0
   private forcedUntil = -Infinity
   /** Probes of this batch that were answered, or are so late that they count as slow answers. */
   private answered = 0
@@ -101,7 +102,8 @@ export class Cell {
   /** Take note of what the time has changed: the end of the open time, and calls that have become late. */
   look(at: number): void {
     if (this.state === "open") {
-      if (at >= this.openUntil) this.become("half-open", "open-time-over", at)
+      // A clock that was set back must not keep it open for longer than it was to be.
+      if (at >= this.openUntil || at < this.openedAt) this.become("half-open", "open-time-over", at)
       return
     }
     this.lookAt(this.streams, at)
@@ -222,6 +224,7 @@ export class Cell {
 
   private open(until: number, reason: Reason, at: number): void {
     this.openUntil = until
+    this.openedAt = at
     this.become("open", reason, at)
   }
 

@@ -18,8 +18,8 @@ const tolerance = 1e-9
 
 export class Pools {
   private readonly policy: BreakerPolicy
-  /** For each key those that can stand in for it; without this, all keys in use are one pool. */
-  private readonly peers: ReadonlyMap<string, ReadonlySet<string>> | undefined
+  /** For each key the pools that it is in; without this, all keys in use are one pool. */
+  private readonly pools: ReadonlyMap<string, ReadonlyArray<ReadonlyArray<string>>> | undefined
   private readonly cells: ReadonlyMap<string, { readonly cell: Cell }>
 
   constructor(
@@ -30,15 +30,15 @@ export class Pools {
     this.policy = policy
     this.cells = cells
     if (pools === undefined) return
-    const peers = new Map<string, Set<string>>()
+    const byKey = new Map<string, Array<ReadonlyArray<string>>>()
     for (const pool of pools) {
-      for (const key of pool) {
-        const others = peers.get(key) ?? new Set()
-        for (const other of pool) if (other !== key) others.add(other)
-        peers.set(key, others)
+      for (const key of new Set(pool)) {
+        const its = byKey.get(key)
+        if (its === undefined) byKey.set(key, [pool])
+        else its.push(pool)
       }
     }
-    this.peers = peers
+    this.pools = byKey
   }
 
   /**
@@ -47,11 +47,20 @@ export class Pools {
    * there is besides a single key, it may.)
    */
   mayOpen(cell: Cell, at: number, cause: "failures" | "slowness"): boolean {
-    const peers = this.peers === undefined ? undefined : (this.peers.get(cell.key) ?? [])
+    if (this.pools === undefined) return this.agrees(cell, this.inUse(at), cause, false)
+    // A candidate that several models share must leave each of them another.
+    const pools = this.pools.get(cell.key)
+    return pools === undefined
+      ? this.agrees(cell, [], cause, true)
+      : pools.every((pool) => this.agrees(cell, pool, cause, true))
+  }
+
+  /** Whether one pool can do without this one. `known`: the pool is all there is, not merely what was in use. */
+  private agrees(cell: Cell, pool: Iterable<string>, cause: "failures" | "slowness", known: boolean): boolean {
     let size = 1
     let closed = 0
     let open = 0
-    for (const other of peers ?? this.inUse(at)) {
+    for (const other of pool) {
       if (other === cell.key) continue
       size++
       // A candidate that was never asked for is closed.
@@ -59,7 +68,7 @@ export class Pools {
       if (state === undefined || state.state === "closed") closed++
       else if (!state.spared) open++
     }
-    if (cause === "slowness" && closed === 0 && (size > 1 || peers !== undefined)) return false
+    if (cause === "slowness" && closed === 0 && (size > 1 || known)) return false
     return open < Math.max(1, Math.min(size - 1, Math.floor(this.policy.maxOpenShare * size + tolerance)))
   }
 

@@ -32,10 +32,10 @@ describe("Histogram", () => {
     assert.approximately(medianOf([...values, 1e9]), medianOf(values), 2)
   })
 
-  it("counts what no time can be at its edges", () => {
+  it("counts times beyond its range at its edges, and leaves out what is none", () => {
     const histogram = new Histogram()
     for (const value of [0, -1, 1e300, Infinity, Number.NaN]) histogram.add(value)
-    assert.strictEqual(histogram.count, 5)
+    assert.strictEqual(histogram.count, 3)
     assert.isTrue(Number.isFinite(histogram.median()))
   })
 

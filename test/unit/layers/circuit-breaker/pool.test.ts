@@ -64,7 +64,7 @@ describe("Pools", () => {
     }
   })
 
-  it("a candidate of several models has the candidates of all of them beside it", () => {
+  it("a candidate of several models leaves each of them another", () => {
     const { call, cellOf } = make(
       ["a", "b", "c"],
       [
@@ -74,11 +74,21 @@ describe("Pools", () => {
     )
     for (let i = 0; i < 2; i++) call("b", fail)
     assert.strictEqual(cellOf("b").state, "open")
-    // Of three at most two.
+    // It is the last one of the first model, though the second has another.
+    for (let i = 0; i < 2; i++) call("a", fail)
+    assert.strictEqual(cellOf("a").state, "half-open")
+    for (let i = 0; i < 2; i++) call("c", fail)
+    assert.strictEqual(cellOf("c").state, "open")
+  })
+
+  it("a clock that is set back does not keep it open for longer", () => {
+    const { call, cellOf, clock } = make(["a"])
+    clock.now = 1_000_000
     for (let i = 0; i < 2; i++) call("a", fail)
     assert.strictEqual(cellOf("a").state, "open")
-    for (let i = 0; i < 2; i++) call("c", fail)
-    assert.strictEqual(cellOf("c").state, "half-open")
+    clock.now = 500_000
+    assert.isTrue(call("a", 1))
+    assert.strictEqual(cellOf("a").state, "half-open")
   })
 
   const keys = ["a", "b", "c", "d", "e"]
