@@ -1,6 +1,6 @@
 /** One policy of one case with one seed: by Ballast's own simulator, or by the world of the other libraries. */
 import { Cause, Effect, Exit } from "effect"
-import * as SimRandom from "../../../src/layers/provider/sim/random.ts"
+import * as Fleet from "../../../src/programs/simulate/fleet.ts"
 import * as Play from "../../../src/programs/simulate/play.ts"
 import * as Scenario from "../../../src/programs/simulate/scenario.ts"
 import * as Traffic from "../../../src/programs/simulate/traffic.ts"
@@ -33,12 +33,11 @@ export const play = async (one: Case, policy: string, options: Options): Promise
   if (baseline === undefined) return Play.play(scenario, policy, seed)
   const visits = Traffic.make(scenario, seed)
   // The balancer of the fleet, and the providers' seeds, are those of Ballast's side.
-  const random = SimRandom.make(seed, scenario.processes, 31)
-  const places = visits.map(() => Math.floor(random() * scenario.processes))
+  const places = Play.balance(visits, scenario.processes, seed)
   const providers = Object.fromEntries(
     Object.entries(scenario.providers).map(([name, sim]) => [
       name,
-      { ...sim, seed: SimRandom.hash(`${sim.seed} ${seed} ${name}`) | 0 }
+      { ...sim, seed: Fleet.providerSeed(sim.seed, seed, name) }
     ])
   )
   const played = await World.play({ seed, visits, places, processes: scenario.processes, providers, baseline })

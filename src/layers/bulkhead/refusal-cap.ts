@@ -3,36 +3,24 @@
  * decisions, so that a wrong estimate cannot lock everybody out (as Finagle's
  * DeadlineFilter: 20 % in 10 s).
  */
+import { FadingMean } from "./fading-mean.ts"
 
 const share = 0.2
 const fadeMs = 10_000
 
 export class RefusalCap {
-  private decisions = 0
-  private refusals = 0
-  private at = 0
+  /** The share of refusals: only time makes it forget. */
+  private readonly refusals = new FadingMean(Infinity, fadeMs)
 
   /** One more decision. */
   decided(now: number): void {
-    this.fade(now)
-    this.decisions++
+    this.refusals.add(now, 0)
   }
 
   /** Whether one more refusal keeps the lid on; it is counted if so. */
   refuse(now: number): boolean {
-    this.fade(now)
-    if (this.refusals + 1 > share * (this.decisions + 1)) return false
-    this.decisions++
-    this.refusals++
+    if (this.refusals.read(now, 1, 1) > share) return false
+    this.refusals.add(now, 1)
     return true
-  }
-
-  private fade(now: number): void {
-    const passed = now - this.at
-    if (passed <= 0) return
-    this.at = now
-    const factor = 1 / (1 + passed / fadeMs)
-    this.decisions *= factor
-    this.refusals *= factor
   }
 }

@@ -47,6 +47,10 @@ export interface Fleet {
   readonly providers: Readonly<Record<string, SimControl>>
 }
 
+/** The seed of a run's provider: each run draws its own times, and each provider of a run too. */
+export const providerSeed = (simSeed: number, seed: number, name: string): number =>
+  SimRandom.hash(`${simSeed} ${seed} ${name}`) | 0
+
 /** A seeded `Random` for one process. */
 const randomOf = (seed: number, process: number): Context.Service.Shape<typeof Random.Random> => {
   const next = SimRandom.make(seed, process, 21)
@@ -87,8 +91,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const ambient = yield* Effect.context<never>()
   const engines: Record<string, Engine.Engine> = {}
   for (const [name, sim] of Object.entries(options.providers)) {
-    // Each run draws its own times, and each provider of a run too.
-    engines[name] = yield* Engine.makeDecoded({ ...sim, seed: SimRandom.hash(`${sim.seed} ${seed} ${name}`) | 0 })
+    engines[name] = yield* Engine.makeDecoded({ ...sim, seed: providerSeed(sim.seed, seed, name) })
   }
   const upstreams = Object.entries(engines).map(([name, engine]) => ({
     name,

@@ -62,7 +62,7 @@ const ask = (visit: Visit, onFirstToken: () => void): Effect.Effect<void, Comple
   })
 
 /** The process that each visit goes to: chance alone decides, as a balancer's would that knows nothing. */
-const balance = (visits: ReadonlyArray<Visit>, processes: number, seed: number): ReadonlyArray<number> => {
+export const balance = (visits: ReadonlyArray<Visit>, processes: number, seed: number): ReadonlyArray<number> => {
   const random = SimRandom.make(seed, processes, 31)
   return visits.map(() => Math.floor(random() * processes))
 }
