@@ -5,7 +5,7 @@
 import { Connection } from "./http-client.ts"
 import type { Target } from "./http-client.ts"
 import { streamedReply, wholeReply } from "./inspectors.ts"
-import { serveParent } from "./ipc.ts"
+import { serveParent } from "../child/ipc.ts"
 import { closedLoop } from "./load-closed.ts"
 import { openLoop } from "./load-open.ts"
 import { heldStreams, releaseStreams, streamLoop } from "./load-streams.ts"

@@ -5,7 +5,7 @@
  * reply at once. Started with an IPC channel; ends when its parent does.
  */
 import * as net from "node:net"
-import { serveParent } from "./ipc.ts"
+import { serveParent } from "../child/ipc.ts"
 import { parsePacing, replyBody, streamChunk, streamTail } from "./workload.ts"
 
 /** Counters the bench compares with what its clients saw. */

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { variants } from "../../bench/scenarios/s9/row.ts"
 import type { Row } from "../../bench/scenarios/s9/row.ts"
-import { killAll } from "../../bench/scenarios/s9/processes.ts"
+import { endChildren } from "../../bench/child/lifetime.ts"
 import { runSeed, startUpstreams } from "../../bench/scenarios/s9/run.ts"
 import { misses, targets } from "../../bench/scenarios/s9/targets.ts"
 
@@ -32,7 +32,7 @@ const measure = async (): Promise<ReadonlyArray<Row>> => {
   return rows
 }
 
-const rows = Effect.ensuring(Effect.promise(measure), Effect.sync(killAll))
+const rows = Effect.ensuring(Effect.promise(measure), Effect.sync(endChildren))
 
 describe("S9, streams over real sockets", () => {
   it.live(

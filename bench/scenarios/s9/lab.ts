@@ -4,6 +4,7 @@ import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { BallastConfigInput } from "../../../src/domain/config-file.ts"
 import { sharedMs } from "./clock.ts"
+import { temporary } from "../../child/lifetime.ts"
 import * as Processes from "./processes.ts"
 import type { Process } from "./processes.ts"
 import type { CallRecord } from "./script.ts"
@@ -105,7 +106,7 @@ export const startServer = async (policy: Policy, upstreamUrl: string, setup: Se
     const [, url = ""] = await child.printed(/glue listens on (\S+)/)
     return { policy, url, adminUrl: url, process: child, loop: () => child.ask<LoopReport>("loop") }
   }
-  const config = path.join(Processes.temporary(), `${++configs}.config.json`)
+  const config = path.join(temporary(), `${++configs}.config.json`)
   fs.writeFileSync(config, JSON.stringify(configOf(upstreamUrl, setup)))
   const child = Processes.start({ name: policy, args: [cli, "serve", "--config", config], inside: true })
   const [, url = "", adminUrl = ""] = await child.printed(/listens on (\S+)[^]*?admin\s+(\S+)\/metrics/)

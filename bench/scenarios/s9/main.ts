@@ -8,7 +8,7 @@
  */
 import { parseOptions, usage } from "./options.ts"
 import type { Options } from "./options.ts"
-import { bindToBench, killAll } from "./processes.ts"
+import { bindToProcess, endChildren } from "../../child/lifetime.ts"
 import { report } from "./report.ts"
 import type { Row } from "./row.ts"
 import { runSeed, startUpstreams } from "./run.ts"
@@ -19,7 +19,7 @@ const limitMs = 60 * 60_000
 const runAll = async (options: Options): Promise<ReadonlyArray<Row>> => {
   const { firstSeed, json, only, quick, seeds } = options
   const rows: Array<Row> = []
-  bindToBench(limitMs)
+  bindToProcess(limitMs)
   try {
     const upstreams = await startUpstreams()
     for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
@@ -30,7 +30,7 @@ const runAll = async (options: Options): Promise<ReadonlyArray<Row>> => {
       })
     }
   } finally {
-    killAll()
+    endChildren()
   }
   return rows
 }

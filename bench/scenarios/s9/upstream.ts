@@ -4,7 +4,7 @@
  * hand-made minimum of HTTP/1.1 on raw sockets, so that its own work delays nothing. Ends when its parent does.
  */
 import * as net from "node:net"
-import { serveParent } from "../../proxy/ipc.ts"
+import { serveParent } from "../../child/ipc.ts"
 import { sharedMs } from "./clock.ts"
 import { parse, textOf } from "./script.ts"
 import type { CallRecord, Script } from "./script.ts"
