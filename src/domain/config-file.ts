@@ -9,6 +9,7 @@
  */
 import { Effect, Schema, Struct } from "effect"
 import { BrownoutPolicy, RefusalText, ShorterPolicy } from "./brownout.ts"
+import * as Budget from "./budget.ts"
 import { Plan, Priority, TenantId } from "./caller.ts"
 import * as Policy from "./policy.ts"
 
@@ -75,9 +76,9 @@ const Server = Schema.Struct({
 
 const Auth = Schema.Struct({
   mode: withDefault(
-    Schema.Literals(["open", "keys"]),
+    Schema.Literals(["open", "keys", "store"]),
     "open",
-    "open: no key is asked for, only on a loopback address; keys: a bearer key per tenant"
+    "open: no key is asked for, only on a loopback address; keys: the bearer keys listed here; store: those in stores.postgres"
   ),
   keys: withDefault(
     Schema.Array(
@@ -89,6 +90,31 @@ const Auth = Schema.Struct({
     ),
     [],
     "accepted keys; several may stand for one tenant"
+  )
+})
+
+const Stores = Schema.Struct({
+  redis: optional(
+    Schema.Struct({
+      url: field(SecretRef, "redis://[user:password@]host:port[/db]; for a cluster, any of its nodes"),
+      cluster: withDefault(Schema.Boolean, false, "whether it is a Redis Cluster"),
+      prefix: withDefault(Name, "ballast", "begins every key; deployments that share a Redis need different ones"),
+      timeoutMs: withDefault(atLeast(1), 25, "longest wait for an answer, in ms"),
+      safety: withDefault(
+        Ratio,
+        0.8,
+        "while Redis is away, each process takes this share of its even part of the limits"
+      )
+    }),
+    "what processes share: limits, leases, budgets, breakers, idempotency"
+  ),
+  postgres: optional(
+    Schema.Struct({
+      url: optional(SecretRef, "postgres://user:password@host:port/database; the embedded PGlite where missing"),
+      directory: optional(Schema.NonEmptyString, "where PGlite keeps its files; memory where missing"),
+      maxConnections: withDefault(atLeast(1), 4, "most connections of this process")
+    }),
+    "the ledger, keys, budgets and the audit table"
   )
 })
 
@@ -188,6 +214,16 @@ const Policies = Schema.Struct({
     Policy.defaults.rateLimits,
     "how much a caller may ask for"
   ),
+  leases: group(
+    Policy.LeasePolicy.mapFields(Struct.map(Schema.optionalKey)),
+    Policy.defaults.leases,
+    "calls of a tenant in flight at once, over all processes"
+  ),
+  budgets: group(
+    Budget.BudgetPolicy.mapFields(Struct.map(Schema.optionalKey)),
+    Policy.defaults.budgets,
+    "how much may be spent; amounts in micro-dollars"
+  ),
   bulkhead: group(
     Policy.BulkheadPolicy.mapFields(Struct.map(Schema.optionalKey)),
     Policy.defaults.bulkhead,
@@ -242,6 +278,12 @@ export const Config = Schema.Struct({
   $schema: optional(Schema.String, "address of this JSON Schema, for editors"),
   server: withDefault(Server, {}, "where and how the server listens"),
   auth: withDefault(Auth, {}, "who may call"),
+  stores: withDefault(Stores, {}, "what several processes share; this process's memory where missing"),
+  admin: withDefault(
+    Schema.Struct({ token: optional(SecretRef, "bearer token of the admin API; no admin API where missing") }),
+    {},
+    "the admin API on the admin port"
+  ),
   providers: optional(
     Schema.Record(Name, Provider),
     "upstreams by name; the simulated provider where both providers and models are missing"

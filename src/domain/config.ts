@@ -49,9 +49,9 @@ export interface TenantKey {
   readonly plan: Plan
 }
 
-/** Who may call: everybody on this machine (`open`), or the holders of the keys. */
+/** Who may call: everybody on this machine (`open`), the holders of the keys listed here (`keys`), or of those in Postgres (`store`). */
 export interface AuthConfig {
-  readonly mode: "open" | "keys"
+  readonly mode: "open" | "keys" | "store"
   readonly keys: ReadonlyArray<TenantKey>
 }
 
@@ -98,6 +98,32 @@ export interface TelemetryConfig {
   readonly slowMs: number
 }
 
+/** The fleet's Redis. */
+export interface RedisConfig {
+  /** `redis://[user:password@]host:port[/db]`; for a cluster, any of its nodes. */
+  readonly url: Redacted.Redacted<string>
+  readonly cluster: boolean
+  /** Begins every key; one hash tag, so that all keys of a deployment are in one slot. */
+  readonly prefix: string
+  /** Longest wait for an answer, in ms. */
+  readonly timeoutMs: number
+  /** While Redis is away, each process takes this share of its even part of the limits. */
+  readonly safety: number
+}
+
+/** The fleet's Postgres. */
+export type PostgresConfig =
+  /** A server: `postgres://user:password@host:port/database`. */
+  | { readonly kind: "server"; readonly url: Redacted.Redacted<string>; readonly maxConnections: number }
+  /** In this process, for one process alone: a directory, or memory where it is missing. */
+  | { readonly kind: "pglite"; readonly directory: string | undefined }
+
+/** What several processes share. Without it, everything is in this process's memory. */
+export interface StoresConfig {
+  readonly redis: RedisConfig | undefined
+  readonly postgres: PostgresConfig | undefined
+}
+
 /** A switch that is off from the start. */
 export interface KillSwitchConfig {
   readonly kind: "all" | "feature" | "model" | "provider" | "tenant"
@@ -109,6 +135,9 @@ export interface KillSwitchConfig {
 export interface ResolvedConfig {
   readonly server: ServerConfig
   readonly auth: AuthConfig
+  readonly stores: StoresConfig
+  /** The admin API's bearer token; without one there is no admin API. */
+  readonly adminToken: Redacted.Redacted<string> | undefined
   /** By name. */
   readonly providers: Readonly<Record<string, ProviderConfig>>
   /** In the order of the file; aliases are unique and every candidate's provider exists. */

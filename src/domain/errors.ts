@@ -52,15 +52,38 @@ export class RequestError extends Schema.TaggedError<RequestError>()("RequestErr
   }
 }
 
-/** The caller could not be identified. */
+/**
+ * The caller could not be identified, or may not do what it asks for.
+ * `Unavailable`: the key is not in this process's memory, and the store that
+ * knows it cannot be asked.
+ */
 export class AuthError extends Schema.TaggedError<AuthError>()("AuthError", {
   requestId,
-  reason: Schema.Union([reason("MissingKey", {}), reason("UnknownKey", {})])
+  reason: Schema.Union([
+    reason("MissingKey", {}),
+    reason("UnknownKey", {}),
+    reason("ExpiredKey", {}),
+    reason("RevokedKey", {}),
+    reason("Forbidden", { scope: Schema.String }),
+    reason("Unavailable", { retryAfterMs: Millis })
+  ])
 }) {
   override get message(): string {
-    return this.reason._tag === "MissingKey"
-      ? "No API key given. Send it as 'Authorization: Bearer KEY'."
-      : "Incorrect API key provided."
+    const r = this.reason
+    switch (r._tag) {
+      case "MissingKey":
+        return "No API key given. Send it as 'Authorization: Bearer KEY'."
+      case "UnknownKey":
+        return "Incorrect API key provided."
+      case "ExpiredKey":
+        return "This API key has expired. Ask for a new one."
+      case "RevokedKey":
+        return "This API key has been revoked. Ask for a new one."
+      case "Forbidden":
+        return `This API key may not do this: it lacks the scope '${r.scope}'.`
+      case "Unavailable":
+        return `The API key cannot be checked at the moment. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
+    }
   }
 }
 
@@ -102,6 +125,128 @@ export class RateLimitError extends Schema.TaggedError<RateLimitError>()("RateLi
     return r._tag === "Exceeded"
       ? `Rate limit reached for ${r.dimension}: ${r.limit} ${r.unit} per ${r.windowMs / 1000} s. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
       : `This request needs ${r.asked} ${r.unit}, more than the limit of ${r.limit} for ${r.dimension} allows at once. Make it smaller.`
+  }
+}
+
+/** The tenant has as many calls in flight as it may (`Exceeded`), or its place was lost while the call ran (`Lost`). */
+export class LeaseError extends Schema.TaggedError<LeaseError>()("LeaseError", {
+  requestId,
+  reason: Schema.Union([
+    reason("Exceeded", { limit: Schema.Int, retryAfterMs: Millis }),
+    reason("Lost", { retryAfterMs: Millis })
+  ])
+}) {
+  override get message(): string {
+    const r = this.reason
+    return r._tag === "Exceeded"
+      ? `This tenant has ${r.limit} calls in flight, as many as it may. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
+      : `The place of this call was lost: it was not renewed in time. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
+  }
+}
+
+/** What a cap on spending covers. */
+export const BudgetScope = Schema.Literals(["tenant", "feature", "request"])
+export type BudgetScope = typeof BudgetScope.Type
+
+/** The time a cap on spending is for: a UTC day, a UTC month, or one request. */
+export const BudgetWindow = Schema.Literals(["day", "month", "request"])
+export type BudgetWindow = typeof BudgetWindow.Type
+
+/** What a cap on spending counts: money in micro-dollars, or tokens. */
+export const BudgetUnit = Schema.Literals(["micro-usd", "tokens"])
+export type BudgetUnit = typeof BudgetUnit.Type
+
+/**
+ * Money or tokens of the caller are used up. `Exhausted`: what is left does
+ * not cover the request; `NeverFits`: the request is larger than the whole cap;
+ * `Unavailable`: a cap exists and cannot be checked, so nothing is spent.
+ */
+export class BudgetError extends Schema.TaggedError<BudgetError>()("BudgetError", {
+  requestId,
+  reason: Schema.Union([
+    reason("Exhausted", {
+      scope: BudgetScope,
+      window: BudgetWindow,
+      unit: BudgetUnit,
+      limit: Schema.Finite,
+      used: Schema.Finite
+    }),
+    reason("NeverFits", {
+      scope: BudgetScope,
+      window: BudgetWindow,
+      unit: BudgetUnit,
+      limit: Schema.Finite,
+      asked: Schema.Finite
+    }),
+    reason("Unavailable", { retryAfterMs: Millis })
+  ])
+}) {
+  override get message(): string {
+    const r = this.reason
+    if (r._tag === "Unavailable") {
+      return `The budget cannot be checked at the moment. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
+    }
+    const amount = (n: number) => (r.unit === "tokens" ? `${n} tokens` : `$${(n / 1_000_000).toFixed(2)}`)
+    return r._tag === "Exhausted"
+      ? `The budget of this ${r.scope} for the ${r.window} is used up: ${amount(r.used)} of ${amount(r.limit)}.`
+      : `This request may need ${amount(r.asked)}, more than the budget of ${amount(r.limit)} (${r.scope}, ${r.window}) ever allows. Make it smaller, or lower max_tokens.`
+  }
+}
+
+/** A request with an `Idempotency-Key` that cannot be run or replayed. */
+export class IdempotencyError extends Schema.TaggedError<IdempotencyError>()("IdempotencyError", {
+  requestId,
+  reason: Schema.Union([
+    reason("InvalidKey", { detail: Schema.String }),
+    reason("InFlight", { retryAfterMs: Millis }),
+    reason("OtherBody", {})
+  ])
+}) {
+  override get message(): string {
+    const r = this.reason
+    switch (r._tag) {
+      case "InvalidKey":
+        return `Invalid Idempotency-Key: ${r.detail}`
+      case "InFlight":
+        return `A request with this Idempotency-Key is still running. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
+      case "OtherBody":
+        return "This Idempotency-Key was used with another request. Use a new key for a new request."
+    }
+  }
+}
+
+/** A store (Redis, Postgres) that did not do what was asked of it. `detail` holds no secret and no content. */
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
+  requestId,
+  store: Schema.Literals(["redis", "postgres"]),
+  reason: Schema.Union([
+    reason("Unavailable", { detail: Schema.String }),
+    reason("Timeout", { afterMs: Millis }),
+    reason("ReadOnly", { detail: Schema.String }),
+    reason("Full", { detail: Schema.String }),
+    reason("Script", { detail: Schema.String }),
+    reason("Schema", { detail: Schema.String }),
+    reason("Conflict", { detail: Schema.String }),
+    reason("NotFound", { detail: Schema.String }),
+    reason("Invalid", { detail: Schema.String })
+  ])
+}) {
+  override get message(): string {
+    const r = this.reason
+    switch (r._tag) {
+      case "Timeout":
+        return `${this.store} did not answer within ${Math.round(r.afterMs)} ms.`
+      case "Unavailable":
+        return `${this.store} cannot be reached: ${r.detail}`
+      case "ReadOnly":
+        return `${this.store} takes no writes (a replica?): ${r.detail}`
+      case "Full":
+        return `${this.store} has no room left: ${r.detail}`
+      case "Schema":
+        return `${this.store} has another schema than this version needs: ${r.detail}. Run 'ballast migrate'.`
+      default:
+        return `${this.store}: ${r.detail}`
+    }
   }
 }
 
@@ -212,10 +357,12 @@ export type CompleteError =
   | RequestError
   | KillSwitchError
   | RateLimitError
+  | LeaseError
+  | BudgetError
   | BulkheadError
   | DeadlineError
   | CircuitBreakerError
   | ProviderError
 
 /** Everything that the server can answer with. */
-export type BallastError = CompleteError | AuthError | ShutdownError
+export type BallastError = CompleteError | AuthError | IdempotencyError | ShutdownError

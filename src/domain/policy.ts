@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import * as Brownout from "./brownout.ts"
+import * as Budget from "./budget.ts"
 
 const Millis = Schema.Finite.check(Schema.isGreaterThan(0))
 const Ratio = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThanOrEqualTo(1))
@@ -46,6 +47,17 @@ export const RateLimits = Schema.Struct({
   )
 })
 export interface RateLimits extends Schema.Schema.Type<typeof RateLimits> {}
+
+/** Calls of a tenant that may be in flight at once, over all processes; a missing number is no limit. */
+export const LeasePolicy = Schema.Struct({
+  standard: Schema.optionalKey(field(atLeast(1), "calls in flight of a standard tenant, over all processes")),
+  premium: Schema.optionalKey(field(atLeast(1), "calls in flight of a premium tenant, over all processes")),
+  ttlMs: field(
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(300)),
+    "the place of a process that vanished is free again after so long; renewed at a third of it"
+  )
+})
+export interface LeasePolicy extends Schema.Schema.Type<typeof LeasePolicy> {}
 
 /** Shares of the places that belong to each priority; what one does not use, the others borrow. */
 export const PriorityShares = Schema.Struct({
@@ -131,6 +143,8 @@ export interface HedgePolicy extends Schema.Schema.Type<typeof HedgePolicy> {}
 export const Policies = Schema.Struct({
   timeouts: Timeouts,
   rateLimits: RateLimits,
+  leases: LeasePolicy,
+  budgets: Budget.BudgetPolicy,
   bulkhead: BulkheadPolicy,
   breaker: BreakerPolicy,
   retry: RetryPolicyValues,
@@ -161,6 +175,8 @@ export const defaults: Policies = {
     global: { requestsPerMinute: 5_000 },
     premiumFactor: 2
   },
+  leases: { ttlMs: 15_000 },
+  budgets: Budget.defaults,
   bulkhead: {
     maxInFlight: 8,
     minInFlight: 1,

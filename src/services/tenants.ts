@@ -9,6 +9,12 @@ import type { Plan, TenantId } from "../domain/caller.ts"
 export interface Tenant {
   readonly id: TenantId
   readonly plan: Plan
+  /** What the key may be used for: `chat`, `embeddings`, `models`; all of it where missing. */
+  readonly scopes?: ReadonlyArray<string> | undefined
+  /** Where the tenant's requests may be served, e.g. `eu`; anywhere where missing. */
+  readonly residency?: string | undefined
+  /** Id of the key, for audit and logs; never the key. */
+  readonly keyId?: string | undefined
 }
 
 export class Tenants extends Context.Service<

@@ -9,7 +9,10 @@ const limited = (reason: Errors.RateLimitError["reason"]) => new Errors.RateLimi
 const bulkhead = (reason: Errors.BulkheadError["reason"]) => new Errors.BulkheadError({ reason })
 const breaker = (tag: Errors.CircuitBreakerError["reason"]["_tag"]) =>
   new Errors.CircuitBreakerError({ reason: { _tag: tag, key: "openai/gpt", retryAfterMs: 1_500.2 } })
-const auth = (tag: Errors.AuthError["reason"]["_tag"]) => new Errors.AuthError({ reason: { _tag: tag } })
+const auth = (reason: Errors.AuthError["reason"]) => new Errors.AuthError({ reason })
+const lease = (reason: Errors.LeaseError["reason"]) => new Errors.LeaseError({ reason })
+const budget = (reason: Errors.BudgetError["reason"]) => new Errors.BudgetError({ reason })
+const idempotency = (reason: Errors.IdempotencyError["reason"]) => new Errors.IdempotencyError({ reason })
 
 const detail = "what it said"
 
@@ -23,8 +26,12 @@ export const samples: { readonly [K in ErrorKey]: BallastError } = {
   "RequestError.BodyTimeout": request({ _tag: "BodyTimeout", afterMs: 10_000 }),
   "RequestError.NoSuchRoute": request({ _tag: "NoSuchRoute", method: "GET", path: "/v2" }),
   "RequestError.MethodNotAllowed": request({ _tag: "MethodNotAllowed", method: "PUT", allow: "POST" }),
-  "AuthError.MissingKey": auth("MissingKey"),
-  "AuthError.UnknownKey": auth("UnknownKey"),
+  "AuthError.MissingKey": auth({ _tag: "MissingKey" }),
+  "AuthError.UnknownKey": auth({ _tag: "UnknownKey" }),
+  "AuthError.ExpiredKey": auth({ _tag: "ExpiredKey" }),
+  "AuthError.RevokedKey": auth({ _tag: "RevokedKey" }),
+  "AuthError.Forbidden": auth({ _tag: "Forbidden", scope: "embeddings" }),
+  "AuthError.Unavailable": auth({ _tag: "Unavailable", retryAfterMs: 1_500.2 }),
   "KillSwitchError.Off": new Errors.KillSwitchError({ reason: { _tag: "Off", kind: "feature", target: "chat" } }),
   "RateLimitError.Exceeded": limited({
     _tag: "Exceeded",
@@ -35,6 +42,28 @@ export const samples: { readonly [K in ErrorKey]: BallastError } = {
     retryAfterMs: 1_500.2
   }),
   "RateLimitError.NeverFits": limited({ _tag: "NeverFits", dimension: "user", unit: "tokens", limit: 10, asked: 11 }),
+  "LeaseError.Exceeded": lease({ _tag: "Exceeded", limit: 4, retryAfterMs: 1_500.2 }),
+  "LeaseError.Lost": lease({ _tag: "Lost", retryAfterMs: 1_500.2 }),
+  "BudgetError.Exhausted": budget({
+    _tag: "Exhausted",
+    scope: "tenant",
+    window: "day",
+    unit: "micro-usd",
+    limit: 100_000_000,
+    used: 99_999_000
+  }),
+  "BudgetError.NeverFits": budget({
+    _tag: "NeverFits",
+    scope: "request",
+    window: "request",
+    unit: "tokens",
+    limit: 100,
+    asked: 101
+  }),
+  "BudgetError.Unavailable": budget({ _tag: "Unavailable", retryAfterMs: 1_500.2 }),
+  "IdempotencyError.InvalidKey": idempotency({ _tag: "InvalidKey", detail }),
+  "IdempotencyError.InFlight": idempotency({ _tag: "InFlight", retryAfterMs: 1_500.2 }),
+  "IdempotencyError.OtherBody": idempotency({ _tag: "OtherBody" }),
   "BulkheadError.QueueFull": bulkhead({ _tag: "QueueFull", key: "openai", retryAfterMs: 1_500.2 }),
   "BulkheadError.QueueTimeout": bulkhead({ _tag: "QueueTimeout", key: "openai", waitedMs: 4_000.4, retryAfterMs: 1 }),
   "DeadlineError.Exceeded": new Errors.DeadlineError({

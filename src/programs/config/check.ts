@@ -25,7 +25,7 @@ const didYouMean = (name: string, known: Iterable<string>) => {
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || host === "[::1]" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 
-const server = ({ auth, server: { adminHost, adminPort, host, port } }: BallastConfig, add: Add) => {
+const server = ({ auth, server: { adminHost, adminPort, host, port }, stores }: BallastConfig, add: Add) => {
   if (auth.mode === "open" && auth.keys.length > 0) {
     add(["auth", "mode"], '"open", with keys', '"keys" where auth.keys is given')
   } else if (auth.mode === "open" && !isLoopback(host)) {
@@ -38,6 +38,16 @@ const server = ({ auth, server: { adminHost, adminPort, host, port } }: BallastC
   }
   if (auth.mode === "keys" && auth.keys.length === 0) {
     add(["auth", "keys"], "an empty list", 'at least one { "key": { "env": "NAME" }, "tenant": … } in mode "keys"')
+  }
+  if (auth.mode === "store" && stores.postgres === undefined) {
+    add(
+      ["auth", "mode"],
+      '"store", without stores.postgres',
+      'stores.postgres, where the keys of mode "store" are kept'
+    )
+  }
+  if (auth.mode === "store" && auth.keys.length > 0) {
+    add(["auth", "keys"], 'keys, and auth.mode "store"', 'no keys here: those of mode "store" are in stores.postgres')
   }
   if (port === adminPort && port !== 0 && host === adminHost) {
     add(["server", "adminPort"], String(adminPort), "another port than server.port")

@@ -51,6 +51,8 @@ export const merge = (written: Written): Policy.Policies => {
       global: limit(base.rateLimits.global, written.rateLimits?.global),
       premiumFactor: written.rateLimits?.premiumFactor ?? base.rateLimits.premiumFactor
     },
+    leases: { ...base.leases, ...written.leases },
+    budgets: { ...base.budgets, ...written.budgets },
     bulkhead: bulkhead(base.bulkhead, written.bulkhead),
     breaker: { ...breaker, openMs: fit(breaker.openMs, written.breaker?.openMs !== undefined, breaker.maxOpenMs) },
     retry: { ...retry, baseMs: fit(retry.baseMs, written.retry?.baseMs !== undefined, retry.capMs) },

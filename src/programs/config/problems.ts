@@ -70,7 +70,7 @@ export const describe = (ast: SchemaAST.AST): string => {
 const mayBeSecret = (path: Path): boolean => {
   const [outer, last] = [path[path.length - 2], path[path.length - 1]]
   if (outer === "headers" || (outer === "keys" && typeof last === "number")) return true
-  return typeof last === "string" && /^(baseUrl|env|keys|headers)$|(key|token|secret|password)$/i.test(last)
+  return typeof last === "string" && /^(baseUrl|url|env|keys|headers)$|(key|token|secret|password)$/i.test(last)
 }
 
 const valueAt = (root: unknown, path: Path): unknown => {

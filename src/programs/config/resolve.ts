@@ -4,7 +4,7 @@
  */
 import type { Redacted } from "effect"
 import type { Model } from "../../domain/catalog.ts"
-import type { ProviderAuth, ProviderConfig, ResolvedConfig } from "../../domain/config.ts"
+import type { ProviderAuth, ProviderConfig, ResolvedConfig, StoresConfig } from "../../domain/config.ts"
 import type { BallastConfig, SecretRef } from "../../domain/config-file.ts"
 import * as Money from "../../domain/money.ts"
 import * as Policies from "./policies.ts"
@@ -85,6 +85,16 @@ const model = (written: WrittenModel, providers: NonNullable<BallastConfig["prov
   }
 }
 
+const stores = ({ postgres, redis }: BallastConfig["stores"], reveal: Reveal): StoresConfig => ({
+  redis: redis === undefined ? undefined : { ...redis, url: reveal(redis.url) },
+  postgres:
+    postgres === undefined
+      ? undefined
+      : postgres.url === undefined
+        ? { kind: "pglite", directory: postgres.directory }
+        : { kind: "server", url: reveal(postgres.url), maxConnections: postgres.maxConnections }
+})
+
 /** The configuration that `config`, which passed its checks, means. */
 export const resolve = (config: BallastConfig, reveal: Reveal): ResolvedConfig => {
   const providers = config.providers ?? {}
@@ -95,6 +105,8 @@ export const resolve = (config: BallastConfig, reveal: Reveal): ResolvedConfig =
       mode: config.auth.mode,
       keys: config.auth.keys.map(({ key, plan, tenant }) => ({ key: reveal(key), tenant, plan }))
     },
+    stores: stores(config.stores, reveal),
+    adminToken: config.admin.token === undefined ? undefined : reveal(config.admin.token),
     providers: Object.fromEntries(
       Object.entries(providers).map(([name, each]) => [name, provider(name, each, policies.bulkhead, reveal)])
     ),

@@ -25,6 +25,10 @@ const references = (root: unknown): ReadonlyArray<Reference> => {
   for (const [index, each] of entries(at(at(root, "auth"), "keys"))) {
     places.push([["auth", "keys", index, "key"], at(each, "key")])
   }
+  for (const store of ["redis", "postgres"]) {
+    places.push([["stores", store, "url"], at(at(at(root, "stores"), store), "url")])
+  }
+  places.push([["admin", "token"], at(at(root, "admin"), "token")])
   for (const [name, each] of entries(at(root, "providers"))) {
     places.push([["providers", name, "apiKey"], at(each, "apiKey")])
     for (const [header, value] of entries(at(each, "headers"))) {

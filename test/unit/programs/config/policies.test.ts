@@ -22,6 +22,8 @@ describe("merge", () => {
       breaker: Policy.defaults.breaker,
       retry: { ...Policy.defaults.retry, maxRetries: 0 },
       hedge: Policy.defaults.hedge,
+      leases: Policy.defaults.leases,
+      budgets: Policy.defaults.budgets,
       brownout: { partial: true, refusal: { message: "Busy." } },
       rateLimits: { ...Policy.defaults.rateLimits, tenant: { tokensPerMinute: 5 }, premiumFactor: 3 }
     })
