@@ -3,6 +3,7 @@ import { Effect, Redacted } from "effect"
 import { TenantId } from "../../../../src/domain/caller.ts"
 import * as TenantsConfig from "../../../../src/layers/tenants/config.ts"
 import { Tenants } from "../../../../src/services/tenants.ts"
+import * as Conformance from "../../../conformance/tenants.ts"
 
 const entry = (key: string, tenant: string, plan: "standard" | "premium" = "standard") => ({
   key: Redacted.make(key),
@@ -15,6 +16,12 @@ const keys = TenantsConfig.layerKeys([
   entry("sk-acme-2", "acme"),
   entry("sk-rich", "rich", "premium")
 ])
+
+Conformance.tenants(
+  "config",
+  TenantsConfig.layerKeys([entry("sk-acme-of-config-1", "acme"), entry("sk-gold-of-config-2", "gold", "premium")]),
+  Effect.succeed({ acme: "sk-acme-of-config-1", gold: "sk-gold-of-config-2" })
+)
 
 describe("Tenants: config", () => {
   it.effect("finds the tenant of each of its keys", () =>
