@@ -34,11 +34,25 @@ const windowMs = 60_000
 /** Sums of fractions of a ms are off in the last bits; a thousandth of a ms decides nothing. */
 const toleranceMs = 1e-3
 
-/** One limited unit of a dimension: `costMs` is how far one request or token moves the bucket. */
+/** One limited unit of a dimension: `costMs` is how far one request or token moves the bucket, which holds `burstMs` of them. */
 interface Gauge {
   readonly limit: number
   readonly costMs: number
+  readonly burstMs: number
 }
+
+/**
+ * A part of the limits, for one process of several that cannot ask each other.
+ *
+ * - `share`: of each limit, 0 to 1
+ * - `burstMs`: a bucket holds so much of its limit: less than a minute's, for all processes begin with full ones
+ */
+export interface Part {
+  readonly share: () => number
+  readonly burstMs: number
+}
+
+const whole: Part = { share: () => 1, burstMs: windowMs }
 
 interface Rule {
   readonly dimension: LimitState["dimension"]
@@ -46,17 +60,16 @@ interface Rule {
   readonly tokens: Gauge | undefined
 }
 
-const gaugeOf = (perMinute: number | undefined, factor: number): Gauge | undefined => {
-  if (perMinute === undefined) return undefined
-  const limit = Math.floor(perMinute * factor)
-  return { limit, costMs: windowMs / limit }
-}
-
-const rulesOf = (limits: RateLimits, factor: number): ReadonlyArray<Rule> => {
+const rulesOf = (limits: RateLimits, factor: number, share: number, burstMs: number): ReadonlyArray<Rule> => {
+  const gauge = (perMinute: number | undefined, times: number): Gauge | undefined => {
+    if (perMinute === undefined) return undefined
+    const limit = Math.floor(perMinute * times)
+    return { limit, costMs: windowMs / (limit * share), burstMs }
+  }
   const rule = (dimension: Rule["dimension"], limit: Limit, times: number): Rule => ({
     dimension,
-    requests: gaugeOf(limit.requestsPerMinute, times),
-    tokens: gaugeOf(limit.tokensPerMinute, times)
+    requests: gauge(limit.requestsPerMinute, times),
+    tokens: gauge(limit.tokensPerMinute, times)
   })
   return [
     rule("user", limits.user, factor),
@@ -72,13 +85,19 @@ interface Charge {
   readonly rule: Rule
 }
 
-const stateOf = (rule: Rule, unit: LimitUnit, { costMs, limit }: Gauge, fullAt: number, now: number): LimitState => {
+const stateOf = (
+  rule: Rule,
+  unit: LimitUnit,
+  { burstMs, costMs, limit }: Gauge,
+  fullAt: number,
+  now: number
+): LimitState => {
   const resetMs = Math.max(0, fullAt - now)
   return {
     dimension: rule.dimension,
     unit,
     limit,
-    remaining: Math.max(0, Math.floor((windowMs - resetMs + toleranceMs) / costMs)),
+    remaining: Math.max(0, Math.floor((burstMs - resetMs + toleranceMs) / costMs)),
     windowMs,
     resetMs
   }
@@ -128,20 +147,24 @@ class Held implements Reservation {
 /** How long until `count` fit, `Infinity` for never, 0 for now. */
 const waitMs = (gauge: Gauge, count: number, fullAt: number, now: number): number => {
   if (count > gauge.limit) return Infinity
-  const wait = Math.max(fullAt, now) + count * gauge.costMs - now - windowMs
+  const cost = count * gauge.costMs
+  // What is more than a part holds waits until the part is full.
+  const wait = Math.max(fullAt, now) + cost - now - Math.max(gauge.burstMs, gauge.burstMs < windowMs ? cost : 0)
   return wait <= toleranceMs ? 0 : wait
 }
 
 /** A limiter over the current Clock. Keys whose buckets are full again are forgotten as others are used. */
-export const make = Effect.fnUntraced(function* (limits: RateLimits) {
+export const make = Effect.fnUntraced(function* (limits: RateLimits, { burstMs, share }: Part = whole) {
   const clock = yield* Clock.Clock
   const startMs = clock.currentTimeMillisUnsafe()
   // Relative to the start, so that fractions of a ms keep their precision.
   const now = () => clock.currentTimeMillisUnsafe() - startMs
-  const rules: Record<Plan, ReadonlyArray<Rule>> = {
-    standard: rulesOf(limits, 1),
-    premium: rulesOf(limits, limits.premiumFactor)
-  }
+  const rulesFor = (part: number): Record<Plan, ReadonlyArray<Rule>> => ({
+    standard: rulesOf(limits, 1, part, burstMs),
+    premium: rulesOf(limits, limits.premiumFactor, part, burstMs)
+  })
+  let part = share()
+  let rules = rulesFor(part)
   const buckets = new Buckets()
 
   const refuse = (
@@ -180,6 +203,10 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits) {
       const charges: Array<Charge> = []
       buckets.sweep(at)
       let fits = true
+      if (share() !== part) {
+        part = share()
+        rules = rulesFor(part)
+      }
       for (const rule of rules[caller.plan]) {
         const bucket = buckets.of(rule.dimension, caller)
         if (bucket === undefined) continue
