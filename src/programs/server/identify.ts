@@ -1,14 +1,16 @@
 /**
- * Who sent this request: the tenant by its key, the rest by headers and the
- * body's `user`. A header may name a user or a feature of the caller's own
- * tenant, never another tenant.
+ * Who sent this request, and whether its key is for that: the tenant by its
+ * key, the rest by headers and the body's `user`. A header may name a user or a
+ * feature of the caller's own tenant, never another tenant.
  */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
+import type { Scope } from "../../domain/api-key.ts"
 import * as Caller from "../../domain/caller.ts"
 import type { ResolvedConfig } from "../../domain/config.ts"
-import type { AuthError } from "../../domain/errors.ts"
+import { AuthError } from "../../domain/errors.ts"
 import type { Exchange } from "../../services/exchange.ts"
-import type { Tenants } from "../../services/tenants.ts"
+import { chain } from "../../services/guard.ts"
+import type { Tenant, Tenants } from "../../services/tenants.ts"
 
 /** How callers are told apart. */
 export interface Options {
@@ -22,22 +24,40 @@ export interface Options {
 /** Longest user or feature name taken from a header, in characters. */
 const maxName = 128
 
-/** The caller of an exchange; `AuthError` where the key is missing or unknown. */
-export const caller = (options: Options, exchange: Exchange): Effect.Effect<Caller.Caller, AuthError> =>
-  Effect.map(options.tenants.identify(keyOf((name) => exchange.header(name))), (tenant) => {
-    const feature = named(exchange.header("x-ballast-feature"))
-    const known =
-      feature === undefined || !Object.hasOwn(options.features, feature) ? undefined : options.features[feature]
-    return {
-      tenant: tenant.id,
-      plan: tenant.plan,
-      feature: feature ?? "default",
-      critical: known?.critical ?? true,
-      ...(known?.priority === undefined ? {} : { priority: known.priority }),
-      ...optional("user", named(exchange.header("x-ballast-user"))),
-      ...optional("ip", addressOf(exchange, options.trustProxy))
+/**
+ * The caller of an exchange that asks for `scope`; `AuthError` where the key is
+ * missing, unknown or not for that. An `Exit` where the key is in memory.
+ */
+export const caller = (options: Options, exchange: Exchange, scope: Scope): Effect.Effect<Caller.Caller, AuthError> =>
+  chain(
+    tenantFor(options.tenants, (name) => exchange.header(name), scope),
+    (tenant) => {
+      const feature = named(exchange.header("x-ballast-feature"))
+      const known =
+        feature === undefined || !Object.hasOwn(options.features, feature) ? undefined : options.features[feature]
+      return Exit.succeed({
+        tenant: tenant.id,
+        plan: tenant.plan,
+        feature: feature ?? "default",
+        critical: known?.critical ?? true,
+        ...(known?.priority === undefined ? {} : { priority: known.priority }),
+        ...optional("user", named(exchange.header("x-ballast-user"))),
+        ...optional("ip", addressOf(exchange, options.trustProxy))
+      })
     }
-  })
+  )
+
+/** The tenant whose key is in the headers, where the key is for `scope`. */
+export const tenantFor = (
+  tenants: Tenants["Service"],
+  header: Exchange["header"],
+  scope: Scope
+): Effect.Effect<Tenant, AuthError> =>
+  chain(tenants.identify(keyOf(header)), (tenant) =>
+    tenant.scopes === undefined || tenant.scopes.includes(scope)
+      ? Exit.succeed(tenant)
+      : Exit.fail(new AuthError({ reason: { _tag: "Forbidden", scope } }))
+  )
 
 /** The same caller with the body's `user`, where no header named one. */
 export const withUser = (known: Caller.Caller, user: string | null | undefined): Caller.Caller => {

@@ -5,13 +5,13 @@
 import { Effect, Layer, Random } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Model } from "../../domain/catalog.ts"
-import { errorBody, rowOf } from "../../domain/error-table.ts"
+import { errorBody, retryAfterMs, rowOf } from "../../domain/error-table.ts"
 import { RequestError } from "../../domain/errors.ts"
 import type { AuthError } from "../../domain/errors.ts"
 import { Catalog } from "../../services/catalog.ts"
 import { Tenants } from "../../services/tenants.ts"
 import { newId } from "../request.ts"
-import { keyOf } from "./identify.ts"
+import { tenantFor } from "./identify.ts"
 import * as RequestId from "./request-id.ts"
 
 /** What the routes ask about the server's own state. */
@@ -38,8 +38,10 @@ const requestId = Effect.gen(function* () {
 
 const refuse = (error: RequestError | AuthError) =>
   Effect.map(requestId, (id) => {
-    const { status } = rowOf(error)
-    const headers: Record<string, string> = { "x-request-id": id, "x-should-retry": "false" }
+    const { clientRetry, status } = rowOf(error)
+    const headers: Record<string, string> = { "x-request-id": id, "x-should-retry": String(clientRetry) }
+    const after = retryAfterMs(error)
+    if (after !== undefined) headers["retry-after"] = String(Math.ceil(after / 1000))
     if (status === 401) headers["www-authenticate"] = 'Bearer realm="ballast"'
     if (error.reason._tag === "MethodNotAllowed") headers["allow"] = error.reason.allow
     return HttpServerResponse.jsonUnsafe(errorBody(error, id), { status, headers })
@@ -74,7 +76,7 @@ export const api = (options: Options): Layer.Layer<never, never, HttpRouter.Http
       ) =>
         Effect.gen(function* () {
           const { headers } = yield* HttpServerRequest.HttpServerRequest
-          yield* tenants.identify(keyOf((name) => headers[name]))
+          yield* tenantFor(tenants, (name) => headers[name], "models")
           return HttpServerResponse.setHeader(yield* answer, "x-request-id", yield* requestId)
         }).pipe(Effect.catch(refuse))
 

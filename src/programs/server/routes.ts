@@ -81,7 +81,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           return respond(exchange, record, error)
         }
         const scope = LeaseScope.makeUnsafe()
-        const program = Guard.chain(Identify.caller(options, exchange), (caller) => {
+        const program = Guard.chain(Identify.caller(options, exchange, operation), (caller) => {
           const decoded = decode(exchange.body)
           if (Result.isFailure(decoded)) {
             record = recordOf(exchange, operation, caller)

@@ -19,8 +19,11 @@ const keys = TenantsConfig.layerKeys([
 
 Conformance.tenants(
   "config",
-  TenantsConfig.layerKeys([entry("sk-acme-of-config-1", "acme"), entry("sk-gold-of-config-2", "gold", "premium")]),
-  Effect.succeed({ acme: "sk-acme-of-config-1", gold: "sk-gold-of-config-2" })
+  TenantsConfig.layerKeys([
+    entry("sk-acme-0123456789-0123456789", "acme"),
+    entry("sk-gold-9876543210-9876543210", "gold", "premium")
+  ]),
+  Effect.succeed({ acme: "sk-acme-0123456789-0123456789", gold: "sk-gold-9876543210-9876543210" })
 )
 
 describe("Tenants: config", () => {

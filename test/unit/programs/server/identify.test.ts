@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Exit, Redacted } from "effect"
+import type { Scope } from "../../../../src/domain/api-key.ts"
 import * as Caller from "../../../../src/domain/caller.ts"
 import { TenantId } from "../../../../src/domain/caller.ts"
 import * as TenantsConfig from "../../../../src/layers/tenants/config.ts"
@@ -23,7 +24,8 @@ const identify = (
         trustProxy: rest.trustProxy ?? false,
         features: { digest: { critical: false }, chat: { critical: true } }
       },
-      Exchange.make({ headers, address: rest.address }).exchange
+      Exchange.make({ headers, address: rest.address }).exchange,
+      "chat"
     )
   ).pipe(Effect.provide(layer))
 
@@ -79,6 +81,30 @@ describe("the caller", () => {
         "x-ballast-feature": "search"
       })
       assert.deepStrictEqual(caller, Caller.make("acme", { user: "ada", feature: "search" }))
+    })
+  )
+
+  it.effect("is refused what its key is not for", () =>
+    Effect.gen(function* () {
+      const ask = (scopes: ReadonlyArray<string> | undefined, scope: Scope) =>
+        Identify.caller(
+          {
+            tenants: Tenants.of({
+              identify: () => Exit.succeed({ id: TenantId.make("acme"), plan: "standard", scopes })
+            }),
+            trustProxy: false,
+            features: {}
+          },
+          Exchange.make({ headers: bearer }).exchange,
+          scope
+        )
+      assert.isTrue(Exit.isExit(ask(["chat"], "chat")), "a known caller needs no fiber")
+      assert.deepStrictEqual(yield* ask(["models", "chat"], "chat"), Caller.make("acme"))
+      assert.deepStrictEqual(yield* ask(undefined, "embeddings"), Caller.make("acme"))
+      for (const scopes of [[], ["chat"], ["Embeddings"], ["embeddings "]]) {
+        const { reason } = yield* Effect.flip(ask(scopes, "embeddings"))
+        assert.deepStrictEqual(reason, { _tag: "Forbidden", scope: "embeddings" })
+      }
     })
   )
 
