@@ -136,14 +136,16 @@ export const startCluster: Effect.Effect<
   const clients = yield* Effect.forEach(nodes, ({ url }) => connection(url))
   yield* Effect.promise(async () => {
     const [first, ...others] = nodes
-    const buses = await Promise.all(clients.map(async (client) => /@(\d+)/u.exec(await client.cluster("NODES"))?.[1]))
+    const buses = await Promise.all(
+      clients.map(async (client) => /@(\d+)/u.exec(String(await client.cluster("NODES")))?.[1])
+    )
     for (const [at, client] of clients.entries()) {
       const [from, to] = slots[at]!
       await client.call("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
       await client.call("CLUSTER", "ADDSLOTSRANGE", from, to)
     }
     for (const [at] of others.entries()) {
-      await clients[at + 1]!.call("CLUSTER", "MEET", "127.0.0.1", first!.port, buses[0]!)
+      await clients[at + 1]!.call("CLUSTER", "MEET", "127.0.0.1", first!.port, buses[0] ?? "")
     }
     const agreed = async () => {
       for (const client of clients) {
