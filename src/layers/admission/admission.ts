@@ -13,6 +13,7 @@
  * (`settlements.ts`).
  */
 import { Context, Effect, Layer } from "effect"
+import type { Caller } from "../../domain/caller.ts"
 import { Timers } from "../../services/timers.ts"
 import type { Timer } from "../../services/timers.ts"
 import { RedisClient } from "../redis/client.ts"
@@ -50,6 +51,7 @@ const otherwise: Outcome = { _tag: "Else" }
 
 class Batch {
   readonly id: string | undefined
+  readonly caller: Caller
   sent = false
   private readonly host: Host
   private readonly parts: Array<Part> = []
@@ -62,9 +64,10 @@ class Batch {
   private timer: Timer | undefined
   private deadline = 0
 
-  constructor(host: Host, id: string | undefined) {
+  constructor(host: Host, id: string | undefined, caller: Caller) {
     this.host = host
     this.id = id
+    this.caller = caller
   }
 
   has(section: Part["section"]): boolean {
@@ -199,8 +202,11 @@ interface Host {
 export class Admission extends Context.Service<
   Admission,
   {
-    /** Put a part into the batch of a request; nothing is sent until the result is run. */
-    readonly join: (requestId: string | undefined, part: Part) => Effect.Effect<Outcome>
+    /**
+     * Put a part into the batch of a request; nothing is sent until the result is run. A request is known by its id
+     * and its caller, the very object: a client may choose the id, and may choose the same one twice.
+     */
+    readonly join: (requestId: string | undefined, caller: Caller, part: Part) => Effect.Effect<Outcome>
     readonly settlements: Settlements.Settlements
   }
 >()("ballast/layers/admission/Admission") {}
@@ -221,12 +227,11 @@ export const make = Effect.fnUntraced(function* (books: boolean) {
   }
   return Admission.of({
     settlements,
-    join: (requestId, part) => {
+    join: (requestId, caller, part) => {
       // Parts of one request are put together within one turn, so one open batch is enough.
-      if (open === undefined || requestId === undefined || open.id !== requestId || open.has(part.section)) {
-        open = new Batch(host, requestId)
-      }
-      const batch = open
+      const joins = open !== undefined && open.id === requestId && open.caller === caller && !open.has(part.section)
+      const batch = joins && open !== undefined && requestId !== undefined ? open : new Batch(host, requestId, caller)
+      open = batch
       return batch.claim(batch.add(part))
     }
   })

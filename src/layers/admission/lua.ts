@@ -267,12 +267,16 @@ return { #ids, redis.call('XLEN', base .. 'ledger') }`)
 /**
  * Set a window's spent counters, as one versioned write. After the base: cap,
  * window, micro-dollars, tokens, the version it replaces (0: only where there
- * is none), ms to live. 1 where it was that version, else 0.
+ * is none), ms to live, and the spent micro-dollars that it replaces (empty:
+ * whatever they are; else nothing may wait to be written to the books either).
+ * 1 where it was so, else 0.
  */
 export const seed = RedisClient.script(`${common}
 local key = base .. 'b:' .. ARGV[2] .. ':' .. ARGV[3]
 local version = tonumber(redis.call('HGET', key, 'v') or 0)
 if version ~= tonumber(ARGV[6]) then return 0 end
+if ARGV[8] ~= '' and (redis.call('HGET', key, 's') or '0') ~= ARGV[8] then return 0 end
+if ARGV[8] ~= '' and redis.call('XLEN', base .. 'ledger') > 0 then return 0 end
 redis.call('HSET', key, 'v', version + 1, 's', ARGV[4], 't', ARGV[5])
 redis.call('PEXPIRE', key, ARGV[7])
 return 1`)

@@ -173,7 +173,7 @@ export const make = Effect.fnUntraced(function* (policy: LeasePolicy, fleet: Fle
             return local.acquireUnsafe(caller)(restore, requestId)
         }
       }
-      return Effect.flatMap(restore(join(requestId, part)), decide)
+      return Effect.flatMap(restore(join(requestId, caller, part)), decide)
     }
 
   return LeasesPort.make({

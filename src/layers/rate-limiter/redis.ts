@@ -190,7 +190,7 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits, fleet: Flee
             return local.reserveUnsafe(caller, tokens)(restore, requestId)
         }
       }
-      return Effect.flatMap(restore(admission.join(requestId, part)), decide)
+      return Effect.flatMap(restore(admission.join(requestId, caller, part)), decide)
     }
 
   return RateLimiterPort.make(reserveUnsafe)
