@@ -151,6 +151,11 @@ const Provider = Schema.Struct({
     {},
     "this provider's own values over policies.bulkhead"
   ),
+  limits: withDefault(
+    Policy.PacingPolicy.mapFields(Struct.map(Schema.optionalKey)),
+    {},
+    "this provider's own rate limits, over policies.pacing"
+  ),
   sim: withDefault(Schema.Record(Schema.String, Schema.Unknown), {}, "options of the simulated provider")
 })
 
@@ -228,6 +233,11 @@ const Policies = Schema.Struct({
     Policy.BulkheadPolicy.mapFields(Struct.map(Schema.optionalKey)),
     Policy.defaults.bulkhead,
     "the bounded queue before each provider"
+  ),
+  pacing: group(
+    Policy.PacingPolicy.mapFields(Struct.map(Schema.optionalKey)),
+    Policy.defaults.pacing,
+    "how calls keep to the providers' own rate limits"
   ),
   breaker: group(
     Policy.BreakerPolicy.mapFields(Struct.map(Schema.optionalKey)),

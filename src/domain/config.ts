@@ -8,7 +8,7 @@
 import type { Redacted } from "effect"
 import type { Plan, Priority, TenantId } from "./caller.ts"
 import type { Model } from "./catalog.ts"
-import type { BulkheadPolicy, Policies } from "./policy.ts"
+import type { BulkheadPolicy, PacingPolicy, Policies } from "./policy.ts"
 
 /** Which protocol an upstream speaks; `sim` is the built-in simulated provider. */
 export type ProviderKind = "openai" | "azure" | "openai-compatible" | "anthropic" | "sim"
@@ -76,6 +76,8 @@ export interface ProviderConfig {
   readonly connections: number | undefined
   /** The bulkhead before this provider: its own values over `policies.bulkhead`. */
   readonly bulkhead: BulkheadPolicy
+  /** Its rate limits: its own values over `policies.pacing`. */
+  readonly limits: PacingPolicy
   /** Options of the simulated provider, as written. */
   readonly sim: Readonly<Record<string, unknown>>
 }

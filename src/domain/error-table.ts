@@ -74,6 +74,8 @@ export const errorTable: { readonly [K in ErrorKey]: ErrorRow } = {
   "IdempotencyError.OtherBody": row(422, invalid, "idempotency_key_reused", false, "stop"),
   "BulkheadError.QueueFull": row(503, "service_unavailable_error", "server_is_overloaded", true, "next"),
   "BulkheadError.QueueTimeout": row(503, "service_unavailable_error", "server_is_overloaded", true, "next"),
+  "PacerError.NoRoom": row(503, "service_unavailable_error", "provider_rate_limited", true, "next"),
+  "PacerError.Paused": row(503, "service_unavailable_error", "provider_rate_limited", true, "next"),
   "DeadlineError.Exceeded": row(504, server, "deadline_exceeded", true, "stop"),
   "CircuitBreakerError.Open": row(503, "service_unavailable_error", "provider_unavailable", true, "next"),
   "CircuitBreakerError.Probing": row(503, "service_unavailable_error", "provider_unavailable", true, "next"),

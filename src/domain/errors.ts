@@ -266,6 +266,27 @@ export class BulkheadError extends Schema.TaggedError<BulkheadError>()("Bulkhead
   }
 }
 
+/**
+ * The provider's own rate limit leaves no room for this call in time (`NoRoom`),
+ * or the provider asked to be left alone for longer than that (`Paused`).
+ */
+export class PacerError extends Schema.TaggedError<PacerError>()("PacerError", {
+  requestId,
+  reason: Schema.Union([
+    reason("NoRoom", { key: Schema.String, unit: LimitUnit, retryAfterMs: Millis }),
+    reason("Paused", { key: Schema.String, retryAfterMs: Millis })
+  ])
+}) {
+  override get message(): string {
+    const r = this.reason
+    const why =
+      r._tag === "NoRoom"
+        ? `The rate limit (${r.unit}) of '${r.key}' has no room in time`
+        : `The provider of '${r.key}' asked for a pause`
+    return `${why}. Try again in ${Math.ceil(r.retryAfterMs)} ms.`
+  }
+}
+
 /** The one deadline of the request has passed, or the next step cannot finish before it. */
 export class DeadlineError extends Schema.TaggedError<DeadlineError>()("DeadlineError", {
   requestId,
@@ -360,6 +381,7 @@ export type CompleteError =
   | LeaseError
   | BudgetError
   | BulkheadError
+  | PacerError
   | DeadlineError
   | CircuitBreakerError
   | ProviderError

@@ -87,6 +87,24 @@ export const BulkheadPolicy = Schema.Struct({
 })
 export interface BulkheadPolicy extends Schema.Schema.Type<typeof BulkheadPolicy> {}
 
+/** A provider's own rate limit, and how near to it calls may come; a missing number is not known. */
+export const PacingPolicy = Schema.Struct({
+  requestsPerMinute: Schema.optionalKey(field(atLeast(1), "requests the provider takes in a minute")),
+  tokensPerMinute: Schema.optionalKey(field(atLeast(1), "input and output tokens it takes in a minute")),
+  burstMs: field(
+    Millis,
+    "how much of the limit may be saved up and leave at once; less for a provider that holds its limit each second"
+  ),
+  share: field(
+    Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)),
+    "part of the limit that is used"
+  ),
+  perModel: field(Schema.Boolean, "whether each model of the provider has these limits for itself"),
+  learn: field(Schema.Boolean, "where no limit is named here, keep to the one that the provider's headers name"),
+  maxQueue: field(atLeast(0), "calls with a place that may wait for room in the limit")
+})
+export interface PacingPolicy extends Schema.Schema.Type<typeof PacingPolicy> {}
+
 /** When a breaker opens and how it closes again. */
 export const BreakerPolicy = Schema.Struct({
   windowMs: field(Millis, "outcomes older than this are forgotten"),
@@ -146,6 +164,7 @@ export const Policies = Schema.Struct({
   leases: LeasePolicy,
   budgets: Budget.BudgetPolicy,
   bulkhead: BulkheadPolicy,
+  pacing: PacingPolicy,
   breaker: BreakerPolicy,
   retry: RetryPolicyValues,
   hedge: HedgePolicy,
@@ -186,6 +205,7 @@ export const defaults: Policies = {
     shares: { critical: 0.6, standard: 0.3, background: 0.1 },
     premiumWeight: 2
   },
+  pacing: { burstMs: 60_000, share: 0.98, perModel: false, learn: true, maxQueue: 1_000 },
   breaker: {
     windowMs: 10_000,
     minimumCalls: 10,

@@ -6,6 +6,7 @@ import type { BallastError, ProviderReason } from "../../src/domain/errors.ts"
 const request = (reason: Errors.RequestError["reason"]) => new Errors.RequestError({ reason })
 const provider = (reason: ProviderReason) => new Errors.ProviderError({ provider: "openai", reason })
 const limited = (reason: Errors.RateLimitError["reason"]) => new Errors.RateLimitError({ reason })
+const pacer = (reason: Errors.PacerError["reason"]) => new Errors.PacerError({ reason })
 const bulkhead = (reason: Errors.BulkheadError["reason"]) => new Errors.BulkheadError({ reason })
 const breaker = (tag: Errors.CircuitBreakerError["reason"]["_tag"]) =>
   new Errors.CircuitBreakerError({ reason: { _tag: tag, key: "openai/gpt", retryAfterMs: 1_500.2 } })
@@ -65,6 +66,8 @@ export const samples: { readonly [K in ErrorKey]: BallastError } = {
   "IdempotencyError.InFlight": idempotency({ _tag: "InFlight", retryAfterMs: 1_500.2 }),
   "IdempotencyError.OtherBody": idempotency({ _tag: "OtherBody" }),
   "BulkheadError.QueueFull": bulkhead({ _tag: "QueueFull", key: "openai", retryAfterMs: 1_500.2 }),
+  "PacerError.NoRoom": pacer({ _tag: "NoRoom", key: "openai", unit: "requests", retryAfterMs: 1_500.2 }),
+  "PacerError.Paused": pacer({ _tag: "Paused", key: "openai/gpt", retryAfterMs: 20_000 }),
   "BulkheadError.QueueTimeout": bulkhead({ _tag: "QueueTimeout", key: "openai", waitedMs: 4_000.4, retryAfterMs: 1 }),
   "DeadlineError.Exceeded": new Errors.DeadlineError({
     reason: { _tag: "Exceeded", stage: "provider", budgetMs: 8_000 }

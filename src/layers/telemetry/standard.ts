@@ -24,7 +24,8 @@ const isFailure = (outcome: Outcome): boolean =>
   outcome.startsWith("ProviderError.") ||
   outcome.startsWith("DeadlineError.") ||
   outcome.startsWith("CircuitBreakerError.") ||
-  outcome.startsWith("BulkheadError.")
+  outcome.startsWith("BulkheadError.") ||
+  outcome.startsWith("PacerError.")
 
 /** An answer that is less than was asked for. */
 const isDegraded = ({ outcome, rung }: RequestRecord): boolean => outcome === "ok" && rung !== "full"

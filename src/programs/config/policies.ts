@@ -54,6 +54,7 @@ export const merge = (written: Written): Policy.Policies => {
     leases: { ...base.leases, ...written.leases },
     budgets: { ...base.budgets, ...written.budgets },
     bulkhead: bulkhead(base.bulkhead, written.bulkhead),
+    pacing: { ...base.pacing, ...written.pacing },
     breaker: { ...breaker, openMs: fit(breaker.openMs, written.breaker?.openMs !== undefined, breaker.maxOpenMs) },
     retry: { ...retry, baseMs: fit(retry.baseMs, written.retry?.baseMs !== undefined, retry.capMs) },
     hedge: { ...base.hedge, ...written.hedge },

@@ -32,7 +32,7 @@ const authOf = (written: WrittenProvider): ProviderAuth => {
 const provider = (
   name: string,
   written: WrittenProvider,
-  bulkhead: ResolvedConfig["policies"]["bulkhead"],
+  policies: ResolvedConfig["policies"],
   reveal: Reveal
 ): ProviderConfig => ({
   name,
@@ -51,7 +51,8 @@ const provider = (
   doneOptional: written.doneOptional,
   maxTokens: written.maxTokens,
   connections: written.connections,
-  bulkhead: Policies.bulkhead(bulkhead, written.bulkhead),
+  bulkhead: Policies.bulkhead(policies.bulkhead, written.bulkhead),
+  limits: { ...policies.pacing, ...written.limits },
   sim: written.sim
 })
 
@@ -108,7 +109,7 @@ export const resolve = (config: BallastConfig, reveal: Reveal): ResolvedConfig =
     stores: stores(config.stores, reveal),
     adminToken: config.admin.token === undefined ? undefined : reveal(config.admin.token),
     providers: Object.fromEntries(
-      Object.entries(providers).map(([name, each]) => [name, provider(name, each, policies.bulkhead, reveal)])
+      Object.entries(providers).map(([name, each]) => [name, provider(name, each, policies, reveal)])
     ),
     models: (config.models ?? []).map((each) => model(each, providers)),
     policies,

@@ -42,6 +42,8 @@ const promised: { readonly [K in ErrorKey]: readonly [status: number, code: stri
   "IdempotencyError.OtherBody": [422, "idempotency_key_reused", false],
   "BulkheadError.QueueFull": [503, "server_is_overloaded", true],
   "BulkheadError.QueueTimeout": [503, "server_is_overloaded", true],
+  "PacerError.NoRoom": [503, "provider_rate_limited", true],
+  "PacerError.Paused": [503, "provider_rate_limited", true],
   "DeadlineError.Exceeded": [504, "deadline_exceeded", true],
   "CircuitBreakerError.Open": [503, "provider_unavailable", true],
   "CircuitBreakerError.Probing": [503, "provider_unavailable", true],
@@ -64,7 +66,13 @@ const promised: { readonly [K in ErrorKey]: readonly [status: number, code: stri
 }
 
 const rows = Object.entries(errorTable) as ReadonlyArray<[ErrorKey, ErrorRow]>
-const types = ["invalid_request_error", "rate_limit_error", "insufficient_quota", "service_unavailable_error"]
+const types = [
+  "invalid_request_error",
+  "permission_denied_error",
+  "rate_limit_error",
+  "insufficient_quota",
+  "service_unavailable_error"
+]
 
 describe("the error table", () => {
   it.each(rows)("%s is as promised", (key, row) => {
@@ -74,8 +82,9 @@ describe("the error table", () => {
   })
 
   it.each(rows)("%s makes sense", (key, { breaker, clientRetry, next, status, type }) => {
-    // A wrong request stays wrong: no retry, no other provider, no verdict against this one.
-    if (type === "invalid_request_error" && status !== 408) assert.isFalse(clientRetry || breaker || next !== "stop")
+    // A wrong request stays wrong (no retry, no other provider, no verdict against this one), unless it came too slowly or too early.
+    const stays = status !== 408 && key !== "IdempotencyError.InFlight"
+    if (type === "invalid_request_error" && stays) assert.isFalse(clientRetry || breaker || next !== "stop")
     // Only a provider's own failures count against it, never what it is told not to do (429).
     if (breaker) assert.isTrue(key.startsWith("ProviderError.") && status >= 500)
     // We only repeat what a client may repeat.

@@ -19,6 +19,7 @@ describe("merge", () => {
     assert.deepStrictEqual(merged, {
       timeouts: { ...Policy.defaults.timeouts, hardMs: 9_000 },
       bulkhead: { ...Policy.defaults.bulkhead, maxQueue: 1 },
+      pacing: Policy.defaults.pacing,
       breaker: Policy.defaults.breaker,
       retry: { ...Policy.defaults.retry, maxRetries: 0 },
       hedge: Policy.defaults.hedge,
