@@ -73,13 +73,14 @@ const optional = <K extends string>(key: K, value: string | undefined): { readon
   (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: string }
 
 /** The key, from `authorization: Bearer`, `api-key` (Azure clients) or `x-api-key` (Anthropic clients). */
-export const keyOf = (header: Exchange["header"]): string | undefined => {
-  const authorization = header("authorization")
-  if (authorization !== undefined && authorization.slice(0, 7).toLowerCase() === "bearer ") {
-    return authorization.slice(7).trim()
-  }
-  return header("api-key") ?? header("x-api-key")
-}
+export const keyOf = (header: Exchange["header"]): string | undefined =>
+  bearerOf(header("authorization")) ?? header("api-key") ?? header("x-api-key")
+
+/** What follows `Bearer` in an `authorization` header. */
+export const bearerOf = (authorization: string | undefined): string | undefined =>
+  authorization !== undefined && authorization.slice(0, 7).toLowerCase() === "bearer "
+    ? authorization.slice(7).trim()
+    : undefined
 
 const addressOf = (exchange: Exchange, trustProxy: boolean): string | undefined => {
   const forwarded = trustProxy ? exchange.header("x-forwarded-for") : undefined
