@@ -48,12 +48,16 @@ export class RedisClient extends Context.Service<
       keys: ReadonlyArray<string>,
       args: ReadonlyArray<string | number>
     ) => Effect.Effect<A, StoreError>
-    /** {@link run} for the hot path: acts at once; `done` is called once, never before this returns. */
+    /**
+     * {@link run} for the hot path: acts at once; `done` is called once, never before this returns. `other`: over
+     * another connection than the usual one, for a command that is sent again because its answer does not come.
+     */
     readonly runUnsafe: (
       script: Script,
       keys: ReadonlyArray<string>,
       args: ReadonlyArray<string | number>,
-      done: Done<unknown>
+      done: Done<unknown>,
+      other?: boolean
     ) => void
     /** False while Redis is known to be down: do not wait for it. */
     readonly usable: () => boolean
@@ -78,15 +82,20 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
   const timers = yield* Timers
   const health = yield* StoreHealth
   const { prefix, timeoutMs } = config
-  const connection = yield* Effect.acquireRelease(
+  const opened = Effect.acquireRelease(
     Effect.sync(() => Ioredis.connect(config, true)),
     (open) => Effect.sync(open.close)
   )
+  const connection = yield* opened
+  // A reply that is late holds up all that follow it on its connection.
+  const spare = yield* opened
 
   // All commands have the same time, so they run out in the order in which they were sent: one timer for all of them.
   const waiting: Array<Waiting> = []
   let oldest = 0
-  const timer = timers.make(() => {
+  // Answers that have come while this process was busy are read first.
+  const timer = timers.make(() => connection.afterReading(expire))
+  const expire = (): void => {
     const now = timers.now()
     while (oldest < waiting.length) {
       const next = waiting[oldest]!
@@ -99,7 +108,7 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
     tidy()
     const next = waiting[oldest]
     if (next !== undefined) timer.arm(next.atMs)
-  })
+  }
   /** Forget the answered ones at the front. */
   const tidy = (): void => {
     while (oldest < waiting.length && waiting[oldest]!.done === undefined) oldest++
@@ -119,23 +128,25 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
     else if (Errors.isTrouble(error)) health.failed("redis", error.reason._tag)
     done(error, value)
   }
-  const call = (command: string, args: ReadonlyArray<string>, done: Done<unknown>): void => {
+  const call = (command: string, args: ReadonlyArray<string>, done: Done<unknown>, over = connection): void => {
     const entry: Waiting = { atMs: timers.now() + timeoutMs, done }
     waiting.push(entry)
     if (waiting.length - oldest === 1) timer.arm(entry.atMs)
-    connection.call(command, args, (error, value) => {
+    over.call(command, args, (error, value) => {
       settle(entry, error === undefined ? undefined : Guard.refusal(() => Errors.errorOf(error)), value)
       tidy()
     })
   }
 
-  const runUnsafe: RedisClient["Service"]["runUnsafe"] = ({ lua, sha }, keys, args, done) => {
+  const runUnsafe: RedisClient["Service"]["runUnsafe"] = ({ lua, sha }, keys, args, done, other = false) => {
+    const over = other && spare.ready() ? spare : connection
     const rest = [String(keys.length), ...keys, ...args.map(String)]
-    call("EVALSHA", [sha, ...rest], (error, value) => {
+    const told: Done<unknown> = (error, value) => {
       const unknown = error?.reason._tag === "Script" && error.reason.detail.startsWith("NOSCRIPT")
-      if (unknown) call("EVAL", [lua, ...rest], done)
+      if (unknown) call("EVAL", [lua, ...rest], done, over)
       else done(error, value)
-    })
+    }
+    call("EVALSHA", [sha, ...rest], told, over)
   }
   const asEffect = <A>(act: (done: Done<unknown>) => void): Effect.Effect<A, StoreError> =>
     Effect.callback((resume) =>

@@ -23,6 +23,8 @@ export interface Connection {
   readonly ready: () => boolean
   readonly on: (event: "ready" | "close", listener: () => void) => void
   readonly subscribe: (channel: string, onMessage: (channel: string, message: string) => void) => Promise<unknown>
+  /** Run `act` once all that has come by now has been read. */
+  readonly afterReading: (act: () => void) => void
   readonly close: () => void
 }
 
@@ -87,6 +89,7 @@ export const connect = (config: RedisConfig, batched: boolean): Connection => {
       client.on("message", onMessage)
       return client.subscribe(channel)
     },
+    afterReading: (act) => void setImmediate(act),
     close: () => client.disconnect()
   }
 }
