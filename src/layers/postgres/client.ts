@@ -64,6 +64,12 @@ export class Postgres extends Context.Service<
     ) => Effect.Effect<A, Exclude<E, SqlError> | StoreError, R>
     /** False while Postgres is known to be down: do not wait for it. */
     readonly usable: () => boolean
+    /**
+     * Whether `sql.listen` may be used: it holds a connection for as long as it
+     * lasts, and PGlite has but one. PGlite is one process's alone, so whatever
+     * changes, changes here.
+     */
+    readonly canListen: boolean
   }
 >()("ballast/layers/postgres/Postgres") {}
 
@@ -131,7 +137,8 @@ export const make = Effect.fnUntraced(function* (config: PostgresConfig) {
     sql,
     ask,
     transaction: (self, withinMs) => ask(sql.withTransaction(self), withinMs),
-    usable: () => health.usable("postgres")
+    usable: () => health.usable("postgres"),
+    canListen: config.kind === "server"
   })
   return Context.make(Postgres, service).pipe(
     Context.add(PgClient.PgClient, sql),

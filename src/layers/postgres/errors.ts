@@ -26,8 +26,13 @@ const meanings: ReadonlyArray<
   ["25006", "ReadOnly"],
   // disk, memory, configured limits
   ["53", "Full"],
-  // tables, columns, functions, types, schemas that are not there
+  // tables, columns, functions, types, schemas that are not there, or there already
   ["42P01", "Schema"],
+  ["42P06", "Schema"],
+  ["42P07", "Schema"],
+  ["42701", "Schema"],
+  ["42710", "Schema"],
+  ["42723", "Schema"],
   ["42P02", "Schema"],
   ["42703", "Schema"],
   ["42704", "Schema"],
