@@ -1,6 +1,6 @@
 /**
- * One try at one candidate: kill switch -> breaker -> bulkhead -> time-boxed
- * call, and a second call beside it where its first token is late. What it
+ * One try at one candidate: kill switch -> breaker -> bulkhead -> pacer ->
+ * time-boxed call, and a second call beside it where its first token is late. What it
  * takes lives in a scope of its own: a try that fails gives its permit and its
  * connection back before the next begins, one that succeeds keeps them until
  * its answer has been read.
@@ -73,7 +73,7 @@ const giveBack = <A, B, E>(
 const steps: <A>(self: Try.Try<A>, spare: Candidate | undefined) => Effect.Effect<Opened<A>, CompleteError> =
   Effect.fnUntraced(function* <A>(self: Try.Try<A>, spare: Candidate | undefined) {
     const { attempt, candidate, request, scope } = self
-    const { breaker, bulkhead, hedging, killSwitch, record, restore, retryBudget } = request
+    const { breaker, bulkhead, hedging, killSwitch, pacer, record, restore, retryBudget } = request
     self.budget ??= yield* retryBudget.enterUnsafe(restore, record.id)
     LeaseScope.hold(scope, self)
     yield* killSwitch.checkProvider(candidate.provider)
@@ -81,13 +81,16 @@ const steps: <A>(self: Try.Try<A>, spare: Candidate | undefined) => Effect.Effec
     LeaseScope.hold(scope, lease)
     const permit = yield* bulkhead.acquireUnsafe(Try.place(self))(restore, record.id)
     Try.hold(self, permit)
-    // What the breaker said before the queue may not hold any more.
+    // Last, so that nobody who is still to wait for a place has taken room in the provider's limit.
+    const pace = yield* pacer.acquireUnsafe(Try.pacing(self))(restore, record.id)
+    Try.paced(self, pace)
+    // What the breaker said before the queues may not hold any more.
     while (!lease.begin(record.stream)) {
       lease = yield* breaker.acquireUnsafe(self.key)(restore, record.id)
       LeaseScope.hold(scope, lease)
     }
     self.lease = lease
-    self.calledAt = attempt.startedAt + permit.waitedMs
+    self.calledAt = attempt.startedAt + permit.waitedMs + pace.waitedMs
     attempt.called = true
     // A whole answer has no first token: its time is that of its length.
     const delayMs = record.stream ? hedging.delayMs(self.key) : undefined

@@ -18,6 +18,7 @@ import * as CatalogConfig from "../layers/catalog/config.ts"
 import * as CircuitBreakerMemory from "../layers/circuit-breaker/memory.ts"
 import * as HedgingMemory from "../layers/hedging/memory.ts"
 import * as KillSwitchMemory from "../layers/kill-switch/memory.ts"
+import * as PacerMemory from "../layers/pacer/memory.ts"
 import { anthropic } from "../layers/provider/anthropic.ts"
 import * as Auth from "../layers/provider/auth.ts"
 import { azure, openai, openaiCompatible } from "../layers/provider/openai.ts"
@@ -60,6 +61,7 @@ export const layerOver = (
     CircuitBreakerMemory.layer(policies.breaker, { pools: config.models.map(standIns) }),
     HedgingMemory.layer(policies.hedge),
     KillSwitchMemory.layer(config.killSwitches),
+    PacerMemory.layer(pacing(config)),
     upstreams,
     RateLimiterMemory.layer(policies.rateLimits),
     RetryBudgetMemory.layer(policies.retry),
@@ -78,6 +80,12 @@ const standIns = ({ candidates }: Model): ReadonlyArray<string> => candidates.ma
 
 const bulkheads = (config: ResolvedConfig) =>
   Object.fromEntries(Object.values(config.providers).map(({ bulkhead, name }) => [name, bulkhead]))
+
+const pacing = ({ policies, providers }: ResolvedConfig): PacerMemory.PacerOptions => ({
+  policy: policies.pacing,
+  providers: Object.fromEntries(Object.values(providers).map(({ limits, name }) => [name, limits])),
+  processes: policies.retry.processes
+})
 
 const tenants = ({ auth }: ResolvedConfig): Layer.Layer<Tenants> =>
   auth.mode === "open" ? TenantsConfig.layerOpen() : TenantsConfig.layerKeys(auth.keys)

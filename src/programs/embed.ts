@@ -33,20 +33,25 @@ const life = Effect.fnUntraced(function* (
   const reservation = yield* limiter.reserveUnsafe(caller, tokens)(restore, record.id)
   Request.admitted(request, reservation)
   const candidates = yield* router.route(model, caller)
-  const { answer, permit, tookMs } = yield* Candidates.firstToAnswer(request, candidates, tokens, (candidate, bounds) =>
-    provider.embed(candidate, {
-      embedding,
-      body,
-      deadlineMs: request.deadline.atMs,
-      bounds,
-      traceparent: Request.traceparent(record)
-    })
+  const { answer, pace, permit, tookMs } = yield* Candidates.firstToAnswer(
+    request,
+    candidates,
+    tokens,
+    (candidate, bounds) =>
+      provider.embed(candidate, {
+        embedding,
+        body,
+        deadlineMs: request.deadline.atMs,
+        bounds,
+        traceparent: Request.traceparent(record)
+      })
   )
   retryBudget.deposit()
   const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
   Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
   reservation.settle(usage.prompt_tokens)
   permit.settle(usage.prompt_tokens)
+  pace.settle(usage.prompt_tokens)
   permit.answered(usage.prompt_tokens, tookMs)
   return answer
 })

@@ -10,6 +10,7 @@ import { Catalog } from "../services/catalog.ts"
 import { CircuitBreaker } from "../services/circuit-breaker.ts"
 import { Hedging } from "../services/hedging.ts"
 import { KillSwitch } from "../services/kill-switch.ts"
+import { Pacer } from "../services/pacer.ts"
 import { Provider } from "../services/provider.ts"
 import { RateLimiter } from "../services/rate-limiter.ts"
 import { RetryBudget } from "../services/retry-budget.ts"
@@ -28,6 +29,7 @@ export type Guards =
   | CircuitBreaker
   | Hedging
   | KillSwitch
+  | Pacer
   | Provider
   | RateLimiter
   | RetryBudget
@@ -46,6 +48,7 @@ export interface Resolved {
   readonly breaker: CircuitBreaker["Service"]
   readonly hedging: Hedging["Service"]
   readonly killSwitch: KillSwitch["Service"]
+  readonly pacer: Pacer["Service"]
   readonly provider: Provider["Service"]
   readonly limiter: RateLimiter["Service"]
   readonly retryBudget: RetryBudget["Service"]
@@ -68,6 +71,7 @@ export const resolve = (context: Context.Context<Guards>): Resolved => ({
   breaker: Context.get(context, CircuitBreaker),
   hedging: Context.get(context, Hedging),
   killSwitch: Context.get(context, KillSwitch),
+  pacer: Context.get(context, Pacer),
   provider: Context.get(context, Provider),
   limiter: Context.get(context, RateLimiter),
   retryBudget: Context.get(context, RetryBudget),

@@ -4,8 +4,8 @@
  * Barroso, "The Tail at Scale", CACM 2013).
  *
  * The second call is made only where all agree at once: hedging itself (not
- * everything is slow, the cost cap holds), kill switch, breaker, bulkhead and
- * retry budget. It never waits for any of them; where one says no, nothing has
+ * everything is slow, the cost cap holds), kill switch, breaker, bulkhead, pacer
+ * and retry budget. It never waits for any of them; where one says no, nothing has
  * happened. The call that loses is ended at once and gives back all it holds.
  */
 import { Cause, Effect, Exit, Fiber, Result } from "effect"
@@ -175,7 +175,7 @@ const second: <A>(contest: Race<A>, restore: Restore) => Effect.Effect<Opened<A>
   Effect.fnUntraced(function* <A>(contest: Race<A>, restore: Restore) {
     const { first } = contest
     const { request } = first
-    const { breaker, bulkhead, hedging, killSwitch, record, retryBudget, timers } = request
+    const { breaker, bulkhead, hedging, killSwitch, pacer, record, retryBudget, timers } = request
     const candidate = yield* taker(contest)
     if (candidate === undefined) return undefined
     const retry = candidate === first.candidate ? first.attempt.retry : 0
@@ -191,6 +191,9 @@ const second: <A>(contest: Race<A>, restore: Restore) => Effect.Effect<Opened<A>
     const permit = contest.wanted ? bulkhead.tryAcquireUnsafe(Try.place(self)) : undefined
     if (permit === undefined) return undefined
     Try.hold(self, permit)
+    const pace = pacer.tryAcquireUnsafe(Try.pacing(self))
+    if (pace === undefined) return undefined
+    Try.paced(self, pace)
     const input = record.estimatedInput
     if (!hedging.spend(input)) return undefined
     const draw = yield* retryBudget.drawUnsafe(restore, record.id)

@@ -32,7 +32,7 @@ export const meter = (
   request: Request,
   model: Catalog.Model,
   reservation: Reservation,
-  { answer: completion, attempt, lease, permit, tookMs }: Answered<Completion>,
+  { answer: completion, attempt, lease, pace: paced, permit, tookMs }: Answered<Completion>,
   shortened = false
 ): Completion => {
   const { brownout, record, scope, timeouts, timers, tokens } = request
@@ -72,6 +72,7 @@ export const meter = (
     const total = record.usage.prompt_tokens + record.usage.completion_tokens
     reservation.settle(total)
     permit.settle(total)
+    paced.settle(total)
     request.hedging.earn(total)
   }
 

@@ -5,7 +5,7 @@
  * The breaker hears how the call went; refusals on the way to it, the caller's
  * own leaving and a lost hedge it never hears.
  */
-import { Cause, Effect, Exit, Result, Scope } from "effect"
+import { Cause, Effect, Exit, Predicate, Result, Scope } from "effect"
 import { priorityOf } from "../domain/caller.ts"
 import * as Candidate from "../domain/candidate.ts"
 import { retryAfterMs, rowOf } from "../domain/error-table.ts"
@@ -15,6 +15,8 @@ import type { Attempt } from "../services/attempts.ts"
 import type { BulkheadPermit, BulkheadRequest } from "../services/bulkhead.ts"
 import type { BreakerLease } from "../services/circuit-breaker.ts"
 import type { Lease } from "../services/guard.ts"
+import type { PacerPermit, PacerRequest } from "../services/pacer.ts"
+import type { UpstreamLimits } from "../services/provider.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
 import type { Place } from "../services/retry-budget.ts"
 import { timeBox } from "../services/timers.ts"
@@ -24,14 +26,15 @@ import type { Request } from "./request.ts"
 
 /**
  * An answer, the log's entry of the call that gave it, and whom to tell how it
- * goes on: the breaker's lease and the bulkhead's permit. `tookMs`: from the
- * call to the answer.
+ * goes on: the breaker's lease, the bulkhead's and the pacer's permits.
+ * `tookMs`: from the call to the answer.
  */
 export interface Answered<A> {
   readonly answer: A
   readonly attempt: Attempt
   readonly lease: BreakerLease
   readonly permit: BulkheadPermit
+  readonly pace: PacerPermit
   readonly tookMs: number
 }
 
@@ -56,6 +59,7 @@ export class Try<A> implements Lease {
   budget: Place | undefined
   lease: BreakerLease | undefined
   permit: BulkheadPermit | undefined
+  pace: PacerPermit | undefined
   /** When the call left, in epoch ms. */
   calledAt = 0
   /** Whether hedging has heard that its first token is late. */
@@ -82,6 +86,7 @@ export class Try<A> implements Lease {
     this.budget = budget
     this.lease = undefined
     this.permit = undefined
+    this.pace = undefined
     this.hedge = undefined
   }
 
@@ -110,6 +115,22 @@ export const hold = <A>(self: Try<A>, permit: BulkheadPermit): void => {
   LeaseScope.hold(self.scope, () => (self.attempt.called ? permit.release() : permit.unused()))
 }
 
+/** Hold the leave to call that the try has got, likewise. */
+export const paced = <A>(self: Try<A>, pace: PacerPermit): void => {
+  self.pace = pace
+  LeaseScope.hold(self.scope, () => (self.attempt.called ? pace.release() : pace.unused()))
+}
+
+/** The room in the provider's limit that the try's call needs. */
+export const pacing = <A>({ candidate, key, request: { deadline, record }, tokens }: Try<A>): PacerRequest => ({
+  provider: candidate.provider,
+  key,
+  tenant: record.caller.tenant,
+  tokens,
+  streamed: record.stream,
+  deadline
+})
+
 /** The place that the try's call needs. */
 export const place = <A>({ candidate, request: { deadline, record }, tokens }: Try<A>): BulkheadRequest => ({
   key: candidate.provider,
@@ -135,18 +156,20 @@ export const open = <A>(self: Try<A>): Effect.Effect<A, CompleteError> => {
 
 /** The call has answered: tell it, and hold what it holds until the request ends. */
 export const answered = <A>({ answer, self }: Opened<A>): Effect.Effect<Answered<A>> => {
-  const { attempt, lease, permit, request, scope } = self
-  if (lease === undefined || permit === undefined) return Effect.die("a call was made that nobody had let in")
+  const { attempt, lease, pace, permit, request, scope } = self
+  if (lease === undefined || permit === undefined || pace === undefined)
+    return Effect.die("a call was made that nobody had let in")
   const { hedging, record, timers } = request
   attempt.openedAt = timers.now()
   const tookMs = attempt.openedAt - self.calledAt
   lease.succeed(tookMs)
+  pace.answered(tookMs, limitsOf(answer))
   if (record.stream) {
     permit.firstToken(tookMs)
     hedging.observe(self.key, tookMs, false, self.late)
   }
   LeaseScope.hold(request.scope, (exit) => LeaseScope.close(scope, exit))
-  return Effect.succeed({ answer, attempt, lease, permit, tookMs })
+  return Effect.succeed({ answer, attempt, lease, permit, pace, tookMs })
 }
 
 /**
@@ -166,6 +189,7 @@ export const failed = <A>(self: Try<A>, failure: Cause.Cause<CompleteError>): Ca
   if (Result.isSuccess(error)) {
     if (self.lease !== undefined) blame(self.lease, error.success, tookMs)
     if (isOverload(error.success)) self.permit?.dropped()
+    if (error.success.reason._tag === "RateLimited") self.pace?.limited(retryAfterMs(error.success))
   }
   return cause
 }
@@ -179,6 +203,11 @@ export const close = <A>(self: Try<A>, cause: Cause.Cause<unknown>): Effect.Effe
   self.closed = true
   return LeaseScope.close(self.scope, Exit.failCause(cause))
 }
+
+/** What the provider said of its limits, where its answer carries it. */
+const limitsOf = (answer: unknown): UpstreamLimits | undefined =>
+  // Of what a call can answer with, only a Completion has this field.
+  Predicate.hasProperty(answer, "upstream") ? (answer.upstream as UpstreamLimits) : undefined
 
 /** A call that was cut where its own time was not over yet was cut by the request's deadline. */
 const ownTimeout = <A>(

@@ -63,10 +63,15 @@ export interface WholeEvent {
 /** What an upstream sent. A stream is one or more `Chunk`s, a plain answer is exactly one `Whole`. */
 export type CompletionEvent = ChunkEvent | WholeEvent
 
-/** Requests and tokens that the upstream says are left, from its rate-limit headers; `undefined` where it says nothing. */
+/** What the upstream says of its limits and what is left of them, from its rate-limit headers; `undefined` where it says nothing. */
 export interface UpstreamLimits {
   readonly remainingRequests: number | undefined
   readonly remainingTokens: number | undefined
+  /** The limits themselves, and how many ms it takes until all of them is there again. */
+  readonly limitRequests?: number | undefined
+  readonly limitTokens?: number | undefined
+  readonly resetRequestsMs?: number | undefined
+  readonly resetTokensMs?: number | undefined
 }
 
 /**

@@ -35,7 +35,9 @@ export const fromEngine = (engine: Engine.Engine): Upstream => ({
       ({ call, chunks, whole }): Effect.Effect<Completion, Failure.Failure> => {
         const upstream = {
           remainingRequests: call.limits.remainingRequests,
-          remainingTokens: call.limits.remainingTokens
+          remainingTokens: call.limits.remainingTokens,
+          limitRequests: call.limits.limitRequests,
+          limitTokens: call.limits.limitTokens
         }
         if (!streamed) return Effect.map(whole, (first) => ({ candidate, first, rest: Stream.empty, upstream }))
         return Effect.map(
