@@ -32,6 +32,14 @@ const benches: Readonly<Record<string, Bench>> = {
   S3: scenario("S3", "sustained overload, 2 and 10 times, beside p-limit and no limit"),
   S4: scenario("S4", "a whale among small tenants, beside p-limit"),
   S5: scenario("S5", "outage, brownout and flapping of a provider, beside cockatiel and opossum"),
+  S6: {
+    summary: "a budget that many processes race for, beside check-then-add; real Redis and Postgres",
+    load: () => import("./scenarios/s6/main.ts")
+  },
+  S7: {
+    summary: "leases while holders, clocks and Redis fail, beside a counter and a client-clock set; real Redis",
+    load: () => import("./scenarios/s7/main.ts")
+  },
   S9: {
     summary: "streams over real sockets: disconnects, slow readers, a rolling restart",
     load: () => import("./scenarios/s9/main.ts")

@@ -34,9 +34,9 @@ export interface Span {
 }
 
 /**
- * When a permit was in use. A process that is absent uses nothing; one that comes back and finds its permit lost has
- * used it until the pause, and again from the moment at which it looked and thought that it still had it, if ever. One
- * that comes back and goes on has had it all the while.
+ * When a permit was in use. A process that is absent uses nothing; one that comes back and finds its permit lost, or
+ * gives it back before its absence is over, has used it until the pause, and again from the moment at which it looked
+ * and thought that it still had it, if ever. One that comes back and goes on has had it all the while.
  */
 export const uses = (holding: Holding, absences: ReadonlyArray<Absence>): ReadonlyArray<Span> => {
   const within = absences
@@ -47,7 +47,7 @@ export const uses = (holding: Holding, absences: ReadonlyArray<Absence>): Readon
   for (const absence of within) {
     if (absence.fromMs < from) continue
     if (absence.toMs === Infinity) return [...spans, { fromMs: from, toMs: absence.fromMs }]
-    if (holding.end !== "lost") continue
+    if (holding.end !== "lost" && holding.toMs > absence.toMs) continue
     spans.push({ fromMs: from, toMs: absence.fromMs })
     const seen = holding.seenMs.find((at) => at >= absence.toMs)
     if (seen === undefined) return spans

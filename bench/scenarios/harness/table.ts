@@ -9,6 +9,11 @@ export interface Result {
   readonly figures: Figures | undefined
 }
 
+/** What of a benchmark the table speaks of; one in real time has this too. */
+export interface Shown extends Pick<Bench, "name" | "title" | "scale"> {
+  readonly cases: ReadonlyArray<Pick<Case.Case, "variant" | "about" | "targets" | "expected">>
+}
+
 /** Figures that are shown where nothing is promised about them. */
 const shown = [
   "goodput_ratio",
@@ -25,7 +30,23 @@ const shown = [
   "detect_s",
   "detect_calls",
   "dead_calls",
-  "dead_calls_allowed"
+  "dead_calls_allowed",
+  "overshoot_ratio",
+  "false_refusal_ratio",
+  "ledger_mismatch_usd",
+  "leak_return_s",
+  "used_ratio",
+  "unavailable_ratio",
+  "redis_timeout_ratio",
+  "permits_over_limit",
+  "release_s",
+  "lost_notice_ms",
+  "fence_violations",
+  "decision_p50_ms",
+  "decision_p99_ms",
+  "admission_ratio",
+  "admission_max_ratio",
+  "heal_s"
 ]
 
 /** More of these is better. */
@@ -48,7 +69,7 @@ const median = (sorted: ReadonlyArray<number>): number => {
 const text = (value: number | undefined): string =>
   value === undefined ? "-" : Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3).replace(/\.?0+$/u, "")
 
-const targetsOf = (bench: Bench, variant: string, policy: string): ReadonlyArray<Target> => {
+const targetsOf = (bench: Shown, variant: string, policy: string): ReadonlyArray<Target> => {
   const one = bench.cases.find((each) => each.variant === variant)
   if (one === undefined) return []
   return Case.isOurs(policy) ? one.targets : (one.expected?.[policy] ?? [])
@@ -71,7 +92,7 @@ const missed = (target: Target, group: ReadonlyArray<Result>): number =>
   group.filter(({ figures }) => figures === undefined || !Case.isMet(target, figures)).length
 
 /** Whether every run of Ballast's own policies met every target. */
-export const allMet = (bench: Bench, results: ReadonlyArray<Result>): boolean =>
+export const allMet = (bench: Shown, results: ReadonlyArray<Result>): boolean =>
   groups(results).every((group) => {
     const [first] = group
     if (first === undefined) return true
@@ -83,7 +104,7 @@ export const allMet = (bench: Bench, results: ReadonlyArray<Result>): boolean =>
 const line = (cells: ReadonlyArray<string>) =>
   `  ${(cells[0] ?? "").padEnd(24)}${(cells[1] ?? "").padEnd(24)}${(cells[2] ?? "").padStart(10)}${(cells[3] ?? "").padStart(10)}  ${cells[4] ?? ""}`.trimEnd()
 
-const ofGroup = (bench: Bench, group: ReadonlyArray<Result>): ReadonlyArray<string> => {
+const ofGroup = (bench: Shown, group: ReadonlyArray<Result>): ReadonlyArray<string> => {
   const [first] = group
   if (first === undefined) return []
   const { policy, variant } = first.job
@@ -111,7 +132,7 @@ const ofGroup = (bench: Bench, group: ReadonlyArray<Result>): ReadonlyArray<stri
 }
 
 /** The whole table. */
-export const render = (bench: Bench, results: ReadonlyArray<Result>): string => {
+export const render = (bench: Shown, results: ReadonlyArray<Result>): string => {
   const lines = [`${bench.name} ${bench.title}`, `scale: ${bench.scale}`]
   for (const one of bench.cases) {
     const ofCase = groups(results.filter(({ job }) => job.variant === one.variant))

@@ -49,6 +49,8 @@ describe("permits held", () => {
     assert.strictEqual(History.permitsOverLimit([lost, other], paused, 1), 0)
     // It looked, and thought that it still had it.
     assert.strictEqual(History.permitsOverLimit([{ ...lost, seenMs: [51] }, other], paused, 1), 1)
+    // It gave it back as the first thing it did.
+    assert.strictEqual(History.permitsOverLimit([holding("a", 0, 50), other], paused, 1), 0)
     // It went on as if nothing had been.
     assert.strictEqual(History.permitsOverLimit([holding("a", 0, 70), other], paused, 1), 1)
   })
