@@ -2,6 +2,7 @@
 import { Effect, Layer, Redacted } from "effect"
 import type { StoreError } from "../../src/domain/errors.ts"
 import * as Postgres from "../../src/layers/postgres/client.ts"
+import * as Migrate from "../../src/layers/postgres/migrate.ts"
 import * as Wheel from "../../src/layers/timers/wheel.ts"
 import * as TestPglite from "./pglite.ts"
 import * as TestPostgres from "./postgres.ts"
@@ -23,3 +24,6 @@ export const pglite = Layer.unwrap(
 
 /** Either of them. */
 export type Sql = Layer.Layer<Layer.Success<typeof server>, StoreError>
+
+/** `on`, with the schema of this version. */
+export const migrated = (on: Sql): Sql => Layer.provideMerge(Layer.effectDiscard(Migrate.migrate()), on)
