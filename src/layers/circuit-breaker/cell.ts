@@ -19,6 +19,9 @@ const batchMs = 1_000
 /** A probe that runs this many times `slowMs` has failed, even where slowness is no reason to open. */
 const hangs = 2
 
+/** An open time that another process found gets up to this share on top, so that the one who found it probes first. */
+const elsewhereSpread = 0.2
+
 /** What a cell needs of the others. */
 export interface Host {
   readonly policy: BreakerPolicy
@@ -28,6 +31,10 @@ export interface Host {
   /** Whether one more breaker may refuse everything. Slowness is no reason where nothing else is left to call. */
   readonly mayOpen: (cell: Cell, at: number, cause: "failures" | "slowness") => boolean
   readonly changed: (transition: BreakerTransition) => void
+  /** A probe has been answered, or is late. */
+  readonly probed?: (cell: Cell, call: Lease, slow: boolean) => void
+  /** A probe has ended without a verdict. */
+  readonly unprobed?: (cell: Cell, call: Lease) => void
 }
 
 type Reason = BreakerTransition["reason"]
@@ -119,7 +126,7 @@ export class Cell {
       if (ms <= slowMs) return
       if (call.probe && ms <= hangs * this.host.policy.slowMs && !this.host.mayOpen(this, at, "slowness")) return
       call.isLate()
-      if (call.probe) this.unanswered(at)
+      if (call.probe) this.unanswered(call, at)
       else this.slow(call, at, call.begunAt + slowMs)
     }
   }
@@ -129,7 +136,7 @@ export class Cell {
     const slow = ms > this.evidence.slowMs(call.streamed)
     this.evidence.learn(at, call.streamed, ms)
     if (counted) return
-    if (call.probe) this.probed(at, slow)
+    if (call.probe) this.probed(call, at, slow)
     else if (slow) this.slow(call, at, at)
     else {
       this.evidence.answered(call, at)
@@ -149,8 +156,8 @@ export class Cell {
 
   cutShort(call: Lease, at: number, ms: number): void {
     const slow = ms > this.evidence.slowMs(call.streamed)
-    if (call.probe && slow) this.unanswered(at)
-    else if (call.probe) this.probing--
+    if (call.probe && slow) this.unanswered(call, at)
+    else if (call.probe) this.unprobed(call)
     else if (slow) this.slow(call, at, at)
   }
 
@@ -172,6 +179,47 @@ export class Cell {
     this.evidence.unlearn()
     this.become("closed", "manual", at)
     this.openTime.forget()
+  }
+
+  /** A probe gives its place to another. */
+  unprobed(call: Lease): void {
+    this.probing--
+    this.host.unprobed?.(this, call)
+  }
+
+  /** How long it is still open (ms), and how often its open time has been doubled. */
+  opened(at: number): { readonly forMs: number; readonly level: number } {
+    return { forMs: Math.max(0, this.openUntil - at), level: this.openTime.level }
+  }
+
+  /**
+   * Another process has opened it for `forMs` more. What this one has seen
+   * counts for more: not where its own calls are well, nor where too much
+   * would be open.
+   */
+  openedElsewhere(at: number, forMs: number, level: number, reason: Reason): void {
+    if (at < this.forcedUntil || forMs <= 0) return
+    const until = at + forMs * (1 + elsewhereSpread * this.host.random())
+    if (this.state === "open") {
+      this.openUntil = Math.max(this.openUntil, at + forMs)
+      this.openTime.raise(level)
+    } else if (!(this.state === "closed" && this.evidence.isWell(at)) && this.host.mayOpen(this, at, "failures")) {
+      this.openTime.raise(level)
+      this.open(until, reason, at)
+    }
+  }
+
+  /** Another process's probes have closed it. */
+  closedElsewhere(at: number): void {
+    if (this.state !== "closed") this.become("closed", "probes-succeeded", at)
+  }
+
+  /** So many probes of the whole fleet were answered in this open period. */
+  probedElsewhere(at: number, answered: number, slowAnswers: number): void {
+    if (this.state !== "half-open" || this.spared) return
+    this.answered = Math.max(this.answered, answered)
+    this.slowAnswers = Math.max(this.slowAnswers, slowAnswers)
+    this.judgeProbes(at)
   }
 
   private runningOf(call: Lease): Running<Lease> {
@@ -198,19 +246,24 @@ export class Cell {
     else if (charge === "failure-rate") this.spare(at)
   }
 
-  private probed(at: number, slow: boolean): void {
-    const { probes, slowRate } = this.host.policy
+  private probed(call: Lease, at: number, slow: boolean): void {
     this.probing--
     this.answered++
     if (slow) this.slowAnswers++
+    this.host.probed?.(this, call, slow)
+    this.judgeProbes(at)
+  }
+
+  private judgeProbes(at: number): void {
+    const { probes, slowRate } = this.host.policy
     const tooSlow = this.slowAnswers > 0 && this.slowAnswers >= slowRate * probes
     if (tooSlow && this.host.mayOpen(this, at, "slowness")) this.reopen(at)
     else if (this.answered >= probes) this.become("closed", "probes-succeeded", at)
   }
 
   /** A slow probe without an answer: where slowness is no reason to open, it is no reason to close either. */
-  private unanswered(at: number): void {
-    if (this.host.mayOpen(this, at, "slowness")) this.probed(at, true)
+  private unanswered(call: Lease, at: number): void {
+    if (this.host.mayOpen(this, at, "slowness")) this.probed(call, at, true)
     else this.reopen(at)
   }
 

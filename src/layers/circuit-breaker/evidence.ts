@@ -20,6 +20,9 @@ export type Charge = "failure-rate" | "slow-first-token" | "slow-gap"
 /** The last few calls alone must be worse than the window, by half of what is left of 1. */
 const strict = (rate: number): number => (1 + rate) / 2
 
+/** So long (ms) after the last of many good outcomes in a row it is still plain that the provider works. */
+const freshMs = 1_000
+
 const reached = (part: number, all: number, rate: number): boolean => part > 0 && part >= rate * all
 
 export class Evidence {
@@ -32,6 +35,9 @@ export class Evidence {
   private readonly firstToken: Usual
   private readonly whole: Usual
   private readonly tokenGap: Usual
+  /** Good outcomes since the last bad one, and when the last of them came. */
+  private good = 0
+  private goodAt = -Infinity
 
   constructor(policy: BreakerPolicy) {
     const { failureRate, minimumCalls, slowFactor, slowGapMs, slowMs, slowRate, windowMs } = policy
@@ -64,16 +70,20 @@ export class Evidence {
   }
 
   answered(call: Counted, at: number): void {
+    this.good++
+    this.goodAt = at
     this.count(call, at, false, false)
   }
 
   /** `lateAt`: since when it has been slow. */
   slow(call: Counted, at: number, lateAt: number): void {
+    this.good = 0
     this.paces.turn(this.count(call, at, false, true), lateAt)
   }
 
   /** Whether the calls that left before it have failed too. */
   failed(call: Counted, at: number): boolean {
+    this.good = 0
     this.count(call, at, true, false)
     this.outcomes.turn(call.outcome, at)
     return this.begins.fail(call.begunAs, at)
@@ -81,6 +91,7 @@ export class Evidence {
 
   /** The same of a call that was counted as answered or slow. */
   amend(call: Counted, at: number): boolean {
+    this.good = 0
     this.window.amend(at, call.countedAt)
     this.outcomes.turn(call.outcome, at)
     return this.begins.fail(call.begunAs, at)
@@ -113,8 +124,14 @@ export class Evidence {
     return reached(slowGaps, gaps, slowRate) || (worse && this.gaps.condemns(at)) ? "slow-gap" : undefined
   }
 
+  /** Whether the last `minimumCalls` outcomes were all good, to this moment: whoever says that it is down sees something else. */
+  isWell(at: number): boolean {
+    return this.good >= this.policy.minimumCalls && at - this.goodAt <= freshMs
+  }
+
   /** Drop the outcomes; what is usual stays. */
   clear(): void {
+    this.good = 0
     this.window.clear()
     this.begins.clear()
     this.outcomes.clear()

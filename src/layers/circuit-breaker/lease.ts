@@ -74,7 +74,7 @@ export class Lease implements BreakerLease, Runner<Lease> {
 
   release(): void {
     this.leave()
-    if (this.heard === "nothing" && this.probe && !this.stale()) this.cell.probing--
+    if (this.heard === "nothing" && this.probe && !this.stale()) this.cell.unprobed(this)
     this.heard = "final"
   }
 

@@ -36,6 +36,16 @@ export class OpenTime {
     return Math.min(this.notBefore, at + 2 * maxOpenMs) + spread * openMs * this.random()
   }
 
+  /** How often the time has been doubled. */
+  get level(): number {
+    return this.doublings
+  }
+
+  /** Others have doubled it more often. */
+  raise(level: number): void {
+    this.doublings = Math.max(this.doublings, level)
+  }
+
   /** It opens at `at` after it was closed: until when. */
   opens(at: number): number {
     const windows = Math.floor((at - this.closedAt) / this.policy.windowMs)
