@@ -125,7 +125,7 @@ class Batch {
 
   private late(): void {
     if (this.outcomes !== undefined) return
-    if (this.sends < mostSends && this.host.client.usable()) this.send()
+    if (this.sends < mostSends && !this.host.client.down()) this.send()
     else this.giveUp()
   }
 
@@ -138,7 +138,7 @@ class Batch {
   private heard(round: number, value: unknown): void {
     if (!Array.isArray(value)) {
       // Away, or too late. Where sends are left, the timer sends again; a connection that is down needs no waiting.
-      if (this.outcomes === undefined && round === this.rounds && !this.host.client.usable()) this.giveUp()
+      if (this.outcomes === undefined && round === this.rounds && this.host.client.down()) this.giveUp()
       return
     }
     // The script answers with numbers, and with letters in known places.

@@ -7,7 +7,7 @@
  */
 import { Clock, Effect, Layer, Random } from "effect"
 import type { BudgetPolicy, CapState, Caps as TenantCaps } from "../../domain/budget.ts"
-import { onHard } from "../../domain/budget.ts"
+import { downgradeOf } from "../../domain/budget.ts"
 import { cost } from "../../domain/catalog.ts"
 import type { BudgetError, StoreError } from "../../domain/errors.ts"
 import { Budget } from "../../services/budget.ts"
@@ -245,7 +245,12 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
     return yield* status(tenant)
   })
 
-  return BudgetPort.make({ reserveUnsafe, status, recompute })
+  return BudgetPort.make({
+    reserveUnsafe,
+    downgrade: ({ plan }) => downgradeOf(policy, plan),
+    status,
+    recompute
+  })
 })
 
 /** What the hard threshold means for a request whose caps stand at `states`. */
@@ -254,7 +259,9 @@ export const adviceOf = (
   { caller }: BudgetRequest,
   states: ReadonlyArray<CapState>
 ): BudgetReservation["advice"] =>
-  onHard(policy, caller.plan) === "downgrade" && Caps.past(states, policy.downgrade).length > 0 ? "downgrade" : "full"
+  downgradeOf(policy, caller.plan) !== undefined && Caps.past(states, policy.downgrade).length > 0
+    ? "downgrade"
+    : "full"
 
 /** Whether one request may hold so much. */
 export const fitsRequest = ({ request }: BudgetPolicy, microUsd: number, tokens: number): boolean =>

@@ -12,6 +12,7 @@
  *   the books directly
  */
 import { Clock, Duration, Effect, Layer, Random, Schedule } from "effect"
+import { downgradeOf } from "../../domain/budget.ts"
 import type { BudgetPolicy, Caps as TenantCaps } from "../../domain/budget.ts"
 import { cost } from "../../domain/catalog.ts"
 import { StoreError } from "../../domain/errors.ts"
@@ -187,7 +188,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
         open = false
         const entry = Entry.settled(id, clock.currentTimeMillisUnsafe(), request, spending)
         estimate.learn(request.model, request.caller.feature, entry.outputTokens)
-        if (!client.usable()) return void ledger.append(entry)
+        if (client.down()) return void ledger.append(entry)
         const { inputTokens, microUsd: spent, outputTokens } = entry
         settlements.push(["A", id, spent, inputTokens, outputTokens, JSON.stringify(Entry.metaOf(request, spending))])
       },
@@ -321,7 +322,12 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
     return yield* status(tenant)
   })
 
-  return BudgetPort.make({ reserveUnsafe, status, recompute })
+  return BudgetPort.make({
+    reserveUnsafe,
+    downgrade: ({ plan }) => downgradeOf(policy, plan),
+    status,
+    recompute
+  })
 })
 
 /** Nothing was taken, for another part of the request's admission was refused. */

@@ -138,7 +138,7 @@ export const make = Effect.fnUntraced(function* (policy: LeasePolicy, fleet: Fle
   }
   const timer = timers.make(tick)
   tick()
-  yield* Effect.addFinalizer(() => Effect.sync(timer.disarm))
+  yield* Effect.addFinalizer(() => Effect.sync(() => timer.disarm()))
 
   const acquireUnsafe =
     (caller: Caller) =>

@@ -61,6 +61,8 @@ export class RedisClient extends Context.Service<
     ) => void
     /** False while Redis is known to be down: do not wait for it. */
     readonly usable: () => boolean
+    /** Whether Redis is known to be down; takes nobody's turn to probe it. */
+    readonly down: () => boolean
     /** Longest wait for an answer, in ms. */
     readonly timeoutMs: number
     /** `listener` is called each time a connection has been made, the first one included if it comes later. */
@@ -84,8 +86,14 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
   const { prefix, timeoutMs } = config
   const opened = Effect.acquireRelease(
     Effect.sync(() => Ioredis.connect(config, true)),
-    (open) => Effect.sync(open.close)
+    (open) =>
+      Effect.sync(() => {
+        // What fails from here on was cut by us, and says nothing about the store.
+        closed = true
+        open.close()
+      })
   )
+  let closed = false
   const connection = yield* opened
   // A reply that is late holds up all that follow it on its connection.
   const spare = yield* opened
@@ -124,6 +132,7 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
     const { done } = entry
     if (done === undefined) return
     entry.done = undefined
+    if (closed) return done(error, value)
     if (error === undefined) health.ok("redis")
     else if (Errors.isTrouble(error)) health.failed("redis", error.reason._tag)
     done(error, value)
@@ -195,6 +204,7 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
     run: (of, keys, args) => asEffect((done) => runUnsafe(of, keys, args, done)),
     runUnsafe,
     usable: () => health.usable("redis"),
+    down: () => health.down("redis"),
     timeoutMs,
     onConnected: (listener) => connection.on("ready", listener)
   })
