@@ -5,25 +5,34 @@
  * (draft-ietf-httpapi-idempotency-key-header).
  */
 import { Context } from "effect"
-import type { Effect, Scope, Stream } from "effect"
+import type { Effect, Scope } from "effect"
 import type { TenantId } from "../domain/caller.ts"
 import type { IdempotencyError } from "../domain/errors.ts"
 
-/** An answer as it was given. `body` is in the pieces it was written in; together they are the whole. */
+/** An answer as it was given. `body` is in pieces, each a part of what was written; together they are the whole. */
 export interface StoredAnswer {
   readonly status: number
+  /** Name, value, name, value … */
   readonly headers: ReadonlyArray<string>
-  readonly body: Stream.Stream<string>
+  readonly body: ReadonlyArray<string>
 }
 
-/** The key is this request's: it runs, and says what it answers. Its scope closing before `complete` frees the key. */
+/**
+ * The key is this request's: it runs, and says what it answers. Its scope
+ * closing before `complete` frees the key. Its methods act at once; nobody
+ * waits for a store.
+ */
 export interface IdempotentRun {
   readonly _tag: "Run"
-  /** The answer's head. Nobody waits for the store. */
+  /** The answer's head. */
   readonly begin: (status: number, headers: ReadonlyArray<string>) => void
-  /** One piece of the body. Nobody waits for the store. */
+  /** The next piece of the body. Once the answer is too large to be kept, pieces are dropped. */
   readonly append: (data: string) => void
-  /** The answer is whole: keep it. */
+  /**
+   * The answer is whole: keep it for a day. One that is too large to be kept
+   * frees the key instead; so does none at all. Where another run has the key
+   * by now (this one's process slept longer than its mark lives), nothing happens.
+   */
   readonly complete: () => void
 }
 
@@ -38,8 +47,9 @@ export class Idempotency extends Context.Service<
   {
     /**
      * Begin a request under a tenant's key. `fingerprint` is a hash of the route
-     * and the body. Fails with `InFlight` while another with the same key runs,
-     * and with `OtherBody` where the key was used for another fingerprint.
+     * and the body. Fails with `OtherBody` where the key is used for another
+     * fingerprint, and with `InFlight` while a request with the same one runs.
+     * A store that is away fails nothing: what this process knows decides then.
      */
     readonly begin: (
       tenant: TenantId,
