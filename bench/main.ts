@@ -29,6 +29,7 @@ const benches: Readonly<Record<string, Bench>> = {
     load: () => import("./limits/main.ts")
   },
   S1: scenario("S1", "metastable storm: goodput after a capacity dip, beside p-retry"),
+  S2: scenario("S2", "429 lock-out, and a recorded trace against a provider's rate limit, beside p-retry and an SDK"),
   S3: scenario("S3", "sustained overload, 2 and 10 times, beside p-limit and no limit"),
   S4: scenario("S4", "a whale among small tenants, beside p-limit"),
   S5: scenario("S5", "outage, brownout and flapping of a provider, beside cockatiel and opossum"),

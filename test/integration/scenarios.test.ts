@@ -74,6 +74,22 @@ describe("scenario benchmarks, one seed each", () => {
   )
 
   it(
+    "S2: no lock-out after an outage, and a limit used to the full, recorded bursts and all",
+    async () => {
+      const policies = ["ballast", "sdk-p-retry"]
+      const rows = await verify("S2", [...only("variant", "lockout"), ...only("policy", ...policies)], policies)
+      expect(of(rows, "lockout", "sdk-p-retry").attempts_per_request).toBeGreaterThan(3)
+      // The recordings do not come with the package.
+      const { cases } = await Benches.load("S2")
+      const recorded = cases.filter(({ variant }) => variant.startsWith("azure2023_code")).map(({ variant }) => variant)
+      if (recorded.length === 0) return
+      const played = await verify("S2", [...only("variant", ...recorded), ...only("policy", "ballast")], ["ballast"])
+      expect(played).toHaveLength(recorded.length)
+    },
+    patienceMs
+  )
+
+  it(
     "S3: an overload of 2 and of 10 times costs little goodput",
     async () => {
       const policies = ["ballast", "ballast-adaptive", "p-limit"]

@@ -3,6 +3,7 @@ import type { Bench, Case } from "./case.ts"
 
 const loaders: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   S1: () => import("../s1/main.ts"),
+  S2: () => import("../s2/main.ts"),
   S3: () => import("../s3/main.ts"),
   S4: () => import("../s4/main.ts"),
   S5: () => import("../s5/main.ts"),

@@ -20,6 +20,8 @@ const shown = [
   "success_ratio",
   "attempts_per_request",
   "recovery_s",
+  "oracle_ratio",
+  "rate_limited_ratio",
   "late_ratio",
   "reject_p99_ms",
   "jain",
@@ -53,6 +55,7 @@ const shown = [
 const moreIsBetter = new Set([
   "goodput_ratio",
   "success_ratio",
+  "oracle_ratio",
   "jain",
   "small_tenant_success",
   "whale_leftover",

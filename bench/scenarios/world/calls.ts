@@ -3,6 +3,7 @@
  * that gives a promise and takes an `AbortSignal`.
  */
 import { Cause, Context, Effect, Exit, Result, Scope, Stream } from "effect"
+import { retryAfterMs } from "../../../src/domain/error-table.ts"
 import { ProviderError } from "../../../src/domain/errors.ts"
 import type { SimStats } from "../../../src/layers/provider/sim/engine.ts"
 import type { SimOptionsInput } from "../../../src/layers/provider/sim/options.ts"
@@ -23,9 +24,12 @@ export type Call = (provider: string, visit: Visit, signal?: AbortSignal) => Pro
 export class CallFailed extends Error {
   override readonly name = "CallFailed"
   readonly code: string
-  constructor(code: string) {
+  /** The `Retry-After` of the answer, in ms. */
+  readonly retryAfterMs: number | undefined
+  constructor(code: string, retryAfterMs?: number) {
     super(code)
     this.code = code
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -45,7 +49,8 @@ const failed = (exit: Exit.Exit<unknown, unknown>): CallFailed => {
   if (Exit.isSuccess(exit)) return new CallFailed("none")
   const error = Cause.findError(exit.cause)
   if (Result.isFailure(error)) return new CallFailed("aborted")
-  return new CallFailed(error.success instanceof ProviderError ? error.success.reason._tag : "unknown")
+  if (!(error.success instanceof ProviderError)) return new CallFailed("unknown")
+  return new CallFailed(error.success.reason._tag, retryAfterMs(error.success))
 }
 
 /** Start the providers. */

@@ -66,6 +66,10 @@ export const Tenant = Schema.Struct({
   cv: field(NotNegative, 1, "coefficient of variation of the times between arrivals; 1 is Poisson, 0 a clockwork"),
   fromS: field(NotNegative, 0, "when it begins"),
   toS: maybe(NotNegative, "when it ends; missing: with the scenario"),
+  recorded: maybe(
+    Schema.Array(Schema.Struct({ atS: NotNegative, inputTokens: NotNegative, outputTokens: NotNegative })),
+    "recorded visits instead of drawn ones: when, after fromS, and how long"
+  ),
   inputTokens: Schema.optionalKey(shape.inputTokens),
   outputTokens: Schema.optionalKey(shape.outputTokens),
   ttftMs: Schema.optionalKey(shape.ttftMs),

@@ -67,6 +67,17 @@ export const arrivals = (
   return times
 }
 
+/** A visit's time, and its size where that was recorded. */
+interface Arrival {
+  readonly atMs: number
+  readonly inputTokens?: number
+  readonly outputTokens?: number
+}
+
+/** Recorded visits in [fromMs, toMs). */
+const played = (recorded: NonNullable<Tenant["recorded"]>, fromMs: number, toMs: number): ReadonlyArray<Arrival> =>
+  recorded.map(({ atS, ...size }) => ({ atMs: fromMs + atS * 1_000, ...size })).filter(({ atMs }) => atMs < toMs)
+
 /** The tenants of an entry: one of its name, or `count` of them, numbered. */
 const namesOf = ({ count, name }: Tenant): ReadonlyArray<string> =>
   count === undefined ? [name] : Array.from({ length: count }, (_, number) => `${name}-${number + 1}`)
@@ -112,12 +123,15 @@ export const make = (scenario: Scenario, seed: number): ReadonlyArray<Visit> => 
       })
       const fromMs = tenant.fromS * 1_000
       const toMs = Math.min(tenant.toS ?? Infinity, durationS) * 1_000
-      return arrivals(random, { ratePerS: tenant.ratePerS, cv: tenant.cv, fromMs, toMs }).map((atMs): Draft => ({
+      const drawn = (): ReadonlyArray<Arrival> =>
+        arrivals(random, { ratePerS: tenant.ratePerS, cv: tenant.cv, fromMs, toMs }).map((atMs) => ({ atMs }))
+      const came = tenant.recorded === undefined ? drawn() : played(tenant.recorded, fromMs, toMs)
+      return came.map(({ atMs, inputTokens, outputTokens }): Draft => ({
         atMs,
         tenant,
         caller,
-        inputTokens: tokens(draw(random, tenant.inputTokens ?? traffic.inputTokens)),
-        outputTokens: tokens(draw(random, tenant.outputTokens ?? traffic.outputTokens)),
+        inputTokens: tokens(inputTokens ?? draw(random, tenant.inputTokens ?? traffic.inputTokens)),
+        outputTokens: tokens(outputTokens ?? draw(random, tenant.outputTokens ?? traffic.outputTokens)),
         ttftMs: draw(random, tenant.ttftMs ?? traffic.ttftMs),
         perTokenMs: draw(random, tenant.perTokenMs ?? traffic.perTokenMs)
       }))
