@@ -56,7 +56,8 @@ export class Fleet {
   readonly channel: string
   private readonly options: FleetOptions
   private readonly known = new Map<string, Known>()
-  private revision = "0"
+  /** Of the records seen last as a whole; empty: they have changed since, so see them again. */
+  private revision = ""
   /** Nothing has been heard yet: what others did before this process began is not news. */
   private starting = true
   /** What this process changes now was learned from others, so they need not hear of it. */
@@ -106,6 +107,7 @@ export class Fleet {
     const { client } = this.options
     if (!client.usable()) return done()
     client.runUnsafe(Lua.poll, [this.hash], ["", this.revision], (error, value) => {
+      if (process.env.DBG) console.log("POLL", this.options.origin, error?.reason, value)
       if (error === undefined && Array.isArray(value)) this.polled(value)
       done()
     })
@@ -119,7 +121,6 @@ export class Fleet {
 
   private polled([revision, ...records]: ReadonlyArray<unknown>): void {
     if (revision !== this.revision) {
-      this.revision = String(revision)
       const there = new Map<string, number>()
       for (const record of records) {
         const shared = parse(record)
@@ -130,6 +131,7 @@ export class Fleet {
       for (const [key, known] of this.known) {
         if (known.agreed !== undefined && (there.get(key) ?? 0) < known.generation) this.restore(known)
       }
+      this.revision = String(revision)
     }
     this.starting = false
     for (const [key, known] of this.known) this.send(key, known)
@@ -191,6 +193,7 @@ export class Fleet {
     if (!accepted) return this.learn(shared)
     if (shared.generation < known.generation) return
     known.generation = shared.generation
+    this.revision = ""
     known.agreed = { ...change, how: "judged" }
   }
 
@@ -207,6 +210,7 @@ export class Fleet {
       return
     }
     known.generation = generation
+    this.revision = ""
     if (shared.origin === this.options.origin) {
       // Told before, but the answer was lost.
       if (pending?.state === state) known.pending = undefined

@@ -13,7 +13,7 @@
  *
  * A call to a closed breaker costs nothing more than in memory. Figures: docs/decisions/0016.
  */
-import { Effect, Layer, Random } from "effect"
+import { Effect, Fiber, Layer, Random } from "effect"
 import type { BreakerPolicy } from "../../domain/policy.ts"
 import { CircuitBreaker } from "../../services/circuit-breaker.ts"
 import * as CircuitBreakerPort from "../../services/circuit-breaker.ts"
@@ -66,7 +66,9 @@ export const make = Effect.fnUntraced(function* (policy: BreakerPolicy, options?
     return way
   }
 
-  yield* listen(client, fleet.channel, (message) => fleet.heard(message))
+  // What is said before the subscription stands is heard with a poll.
+  const listening = yield* Effect.forkScoped(listen(client, fleet.channel, (message) => fleet.heard(message)))
+  if (client.usable()) yield* Effect.timeoutOption(Fiber.join(listening), client.timeoutMs)
   yield* poll
   const tick = Effect.andThen(
     poll,
