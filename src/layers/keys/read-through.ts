@@ -39,6 +39,8 @@ export interface Options<V> {
 export interface Known<V> {
   readonly value: V | undefined
   readonly loadedAt: number
+  /** How many doubts there had been. */
+  readonly doubts: number
 }
 
 export interface ReadThrough<V> {
@@ -50,6 +52,8 @@ export interface ReadThrough<V> {
   readonly evict: (id: string) => void
   /** Forget everything that `changed` says yes to. */
   readonly evictWhere: (changed: (id: string, value: V | undefined) => boolean) => void
+  /** Something has changed, and nobody knows what: all rows are past their life, but within their grace. */
+  readonly doubt: () => void
 }
 
 /** Most ids of one lookup, and most that may wait for one: whoever makes up keys fills no memory and blocks no others. */
@@ -70,6 +74,7 @@ export const make = <V>(options: Options<V>): Effect.Effect<ReadThrough<V>, neve
       dirty: boolean
     }
     const flights = new Map<string, Flight>()
+    let doubts = 0
     const wanted = yield* Queue.unbounded<string>()
     let failure: { readonly error: StoreError; readonly atMs: number } | undefined
 
@@ -118,9 +123,10 @@ export const make = <V>(options: Options<V>): Effect.Effect<ReadThrough<V>, neve
       const age = now() - known.loadedAt
       // A clock that was set back: how old this is, nobody knows.
       if (age < 0) return undefined
-      if (known.value === undefined) return age < missingLifeMs ? known : undefined
-      if (age < lifeMs / 2) return known
-      if (age < lifeMs) {
+      const isSure = known.doubts === doubts
+      if (known.value === undefined) return isSure && age < missingLifeMs ? known : undefined
+      if (isSure && age < lifeMs / 2) return known
+      if (isSure && age < lifeMs) {
         refresh(id)
         return known
       }
@@ -168,7 +174,7 @@ export const make = <V>(options: Options<V>): Effect.Effect<ReadThrough<V>, neve
           continue
         }
         flights.delete(id)
-        const known = Exit.map(exit, (found): Known<V> => ({ value: found.get(id), loadedAt }))
+        const known = Exit.map(exit, (found): Known<V> => ({ value: found.get(id), loadedAt, doubts }))
         if (Exit.isSuccess(known)) keep(id, known.value)
         Deferred.doneUnsafe(flight.done, known)
       }
@@ -189,14 +195,21 @@ export const make = <V>(options: Options<V>): Effect.Effect<ReadThrough<V>, neve
       const flight = flights.get(id)
       if (flight !== undefined) flight.dirty = true
     }
+    /** What a lookup under way will find is not known yet, so it is looked at again. */
+    const lookAgain = () => {
+      for (const flight of flights.values()) flight.dirty = true
+    }
     return {
       peek,
       load,
       evict,
       evictWhere: (changed) => {
         for (const [id, { value }] of [...rows, ...missing]) if (changed(id, value)) evict(id)
-        // What a lookup under way will find is not known yet, so it is looked at again.
-        for (const flight of flights.values()) flight.dirty = true
+        lookAgain()
+      },
+      doubt: () => {
+        doubts++
+        lookAgain()
       }
     }
   })

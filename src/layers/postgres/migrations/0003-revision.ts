@@ -17,7 +17,7 @@ export const revision: Migration = {
   name: "revision",
   statements: [
     `CREATE TABLE ballast_revision (
-       only boolean PRIMARY KEY DEFAULT true CHECK (only),
+       one boolean PRIMARY KEY DEFAULT true CHECK (one),
        revision bigint NOT NULL
      )`,
     "INSERT INTO ballast_revision (revision) VALUES (1)",
