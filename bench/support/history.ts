@@ -170,8 +170,11 @@ export const reallySpent = (charges: ReadonlyArray<Charge>): number =>
 export const overshoot = (charges: ReadonlyArray<Charge>, cap: number): number =>
   Math.max(0, reallySpent(charges) / cap - 1)
 
-/** Most that can have been spent and reserved at each point in time. A killed process's reservations stay as they are. */
-export const mostReserved = (charges: ReadonlyArray<Charge>): Steps =>
+/**
+ * Most that can have been spent and reserved at each point in time, where money is free again `toldMs` after the end of
+ * a call, or after a question of which nobody knows what became of it. A killed process's reservations stay as they are.
+ */
+export const mostReserved = (charges: ReadonlyArray<Charge>, toldMs: number): Steps =>
   stepsOf(
     charges.flatMap(
       ({ answer, answeredMs, askedMs, cost, estimate, settledMs }): ReadonlyArray<readonly [number, number]> => {
@@ -181,7 +184,7 @@ export const mostReserved = (charges: ReadonlyArray<Charge>): Steps =>
           case "unavailable":
             return [
               [askedMs, estimate],
-              [answeredMs, -estimate]
+              [answeredMs + toldMs, -estimate]
             ]
           case "none":
             return [[askedMs, estimate]]
@@ -190,7 +193,7 @@ export const mostReserved = (charges: ReadonlyArray<Charge>): Steps =>
               ? [[askedMs, estimate]]
               : [
                   [askedMs, estimate],
-                  [settledMs, cost - estimate]
+                  [settledMs + toldMs, cost - estimate]
                 ]
         }
       }
@@ -199,8 +202,8 @@ export const mostReserved = (charges: ReadonlyArray<Charge>): Steps =>
   )
 
 /** Refusals of requests that fitted into the cap all the time between question and answer. */
-export const falseRefusals = (charges: ReadonlyArray<Charge>, cap: number): ReadonlyArray<Charge> => {
-  const reserved = mostReserved(charges)
+export const falseRefusals = (charges: ReadonlyArray<Charge>, cap: number, toldMs = 0): ReadonlyArray<Charge> => {
+  const reserved = mostReserved(charges, toldMs)
   return charges.filter(
     ({ answer, answeredMs, askedMs, estimate }) =>
       answer === "refused" && mostIn(reserved, { fromMs: askedMs, toMs: answeredMs }) + estimate <= cap

@@ -36,6 +36,7 @@ const runtime = ManagedRuntime.make(
     redisUrl: setup.redisUrl,
     prefix: setup.prefix,
     processes: setup.processes,
+    timeoutMs: setup.timeoutMs,
     budgets: {
       tenants: { [tenant]: { month: { microUsd: setup.cap } } },
       reserve: setup.policy === "ballast-learned" ? "learned" : "max",

@@ -16,9 +16,12 @@ import type { Policy, Setup, Shape } from "./setup.ts"
 
 const file = path.join(import.meta.dirname, "process.ts")
 
-/** Replies that the proxy holds back, and for how long (ms): more than the client waits. */
-const heldShare = 0.015
-const heldMs = 40
+/** Replies that the proxy holds back, and for how much longer than the client waits. */
+const heldShare = 0.01
+const heldFactor = 1.5
+
+/** Money is free when the store has been told, which nobody waits for: at the second try at the latest. */
+const toldFactor = 4
 
 export interface Options {
   readonly policy: Policy
@@ -58,7 +61,21 @@ const usd = (micro: number): number => micro / 1_000_000
 
 const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultProxy): Promise<Figures> => {
   const { policy, postgresUrl, redisUrl, seed, sizes } = options
-  const { callMs, callers, cap, faults, kills, late, pauseMs, processes, quietMs, reservationMs, runMs, twice } = shape
+  const {
+    callMs,
+    callers,
+    cap,
+    faults,
+    kills,
+    late,
+    pauseMs,
+    processes,
+    quietMs,
+    reservationMs,
+    runMs,
+    timeoutMs,
+    twice
+  } = shape
   const run = ++runs
   const chance = draw(seed, "s6")
   const journals = new Map<string, string>()
@@ -80,32 +97,36 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
       faults,
       twice,
       late,
+      timeoutMs,
       sizes,
       processes,
       journal,
       ...rest
     }
-    return { name, process: Processes.start({ name, args: [file, JSON.stringify(setup)] }) }
+    return {
+      name,
+      process: Processes.start({ name, args: [file, JSON.stringify(setup)], askTimeoutMs: Processes.fleetAskTimeoutMs })
+    }
   }
   const auditor = launch("auditor", { redisUrl, faults: 0, callers: 0 }).process
   let members: Array<Member> = []
+  const killedAt = new Map<string, number>()
   try {
     const fresh = Array.from({ length: processes }, (_, index) => launch(`p${index}`, {}))
     await Promise.all([auditor.ask("ready"), ...fresh.map(({ process }) => process.ask("ready"))])
-    proxied.dropShare(heldShare, seed, heldMs)
+    proxied.dropShare(heldShare, seed, heldFactor * timeoutMs)
     await Promise.all(fresh.map(({ process }) => process.ask("go")))
     members = fresh
 
     const startMs = sharedMs()
     const killAt = Array.from({ length: kills }, () => chance.between(0.15, 0.8) * runMs).toSorted((a, b) => a - b)
     const replacements: Array<Promise<void>> = []
-    let killed = 0
     for (const [index, atMs] of killAt.entries()) {
       await sleep(Math.max(0, startMs + atMs - sharedMs()))
       const [victim] = members.splice(chance.whole(0, members.length - 1), 1)
       if (victim === undefined) continue
+      killedAt.set(victim.name, sharedMs())
       await victim.process.kill()
-      killed++
       replacements.push(
         (async () => {
           const next = launch(`r${index}`, {})
@@ -127,9 +148,10 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
       told: [...journals].flatMap(([name, journal]) => ToldBy.read(name, journal)),
       cap,
       reservationMs,
+      toldMs: toldFactor * timeoutMs,
       counted,
       clean: codes.every((code) => code === 0),
-      killed,
+      killedAt,
       quietAt: atMs,
       status,
       booked: booked?.microUsd
@@ -144,15 +166,35 @@ interface Seen {
   readonly told: ReadonlyArray<ToldBy.Told>
   readonly cap: number
   readonly reservationMs: number
+  /** From the end of a call to the moment at which its money must be free. */
+  readonly toldMs: number
   readonly counted: ReadonlyArray<Counts>
   readonly clean: boolean
-  readonly killed: number
+  readonly killedAt: ReadonlyMap<string, number>
   readonly quietAt: number
   readonly status: Status | undefined
   readonly booked: number | undefined
 }
 
-const figures = ({ booked, cap, clean, counted, killed, quietAt, reservationMs, status, told }: Seen): Figures => {
+/** A process that is killed takes with it what it had not yet told the store: whether it had, nobody can know. */
+const known = (one: ToldBy.Told, killedMs: number, toldMs: number): ToldBy.Told => {
+  if (one.answer === "admitted" && one.settledMs + toldMs > killedMs) return { ...one, settledMs: Infinity }
+  if (one.answer === "unavailable" && one.answeredMs + toldMs > killedMs) return { ...one, answer: "none" }
+  return one
+}
+
+const figures = ({
+  booked,
+  cap,
+  clean,
+  counted,
+  killedAt,
+  quietAt,
+  reservationMs,
+  status,
+  told,
+  toldMs
+}: Seen): Figures => {
   const admitted = told.filter(({ answer }) => answer === "admitted")
   const open = admitted.filter(({ settledMs }) => settledMs === Infinity)
   const refused = told.filter(({ answer }) => answer === "refused")
@@ -174,7 +216,12 @@ const figures = ({ booked, cap, clean, counted, killed, quietAt, reservationMs, 
   const spent = History.reallySpent(told)
   return {
     overshoot_ratio: History.overshoot(told, cap),
-    false_refusal_ratio: History.falseRefusals(told, cap).length / Math.max(1, told.length),
+    false_refusal_ratio:
+      History.falseRefusals(
+        told.map((one) => known(one, killedAt.get(one.process) ?? Infinity, toldMs)),
+        cap,
+        toldMs
+      ).length / Math.max(1, told.length),
     ledger_mismatch_usd:
       booked === undefined || status === undefined ? undefined : usd(Math.abs(status.spent - booked)),
     leak_return_s: open.length === 0 ? 0 : Math.max(0, quietAt - Math.max(lastExpiry, lastEnd)) / 1_000,
@@ -185,7 +232,7 @@ const figures = ({ booked, cap, clean, counted, killed, quietAt, reservationMs, 
     admitted: admitted.length,
     refused: refused.length,
     cut: admitted.filter(({ cut }) => cut).length,
-    killed,
+    killed: killedAt.size,
     killed_in_flight: open.length,
     counters_usd: status === undefined ? undefined : usd(status.spent),
     books_usd: booked === undefined ? undefined : usd(booked),

@@ -24,6 +24,8 @@ export interface Setup {
   /** Calls of this process at once. */
   readonly callers: number
   readonly callMs: readonly [from: number, to: number]
+  /** Longest wait for Redis. */
+  readonly timeoutMs: number
   /** Pause of a refused caller. */
   readonly pauseMs: number
   readonly reservationMs: number
@@ -61,7 +63,7 @@ export type Event =
 /** The shape of a run. */
 export interface Shape extends Pick<
   Setup,
-  "cap" | "callers" | "callMs" | "pauseMs" | "reservationMs" | "faults" | "twice" | "late"
+  "timeoutMs" | "cap" | "callers" | "callMs" | "pauseMs" | "reservationMs" | "faults" | "twice" | "late"
 > {
   readonly processes: number
   readonly runMs: number
@@ -74,6 +76,7 @@ export interface Shape extends Pick<
 export const shapes: { readonly [size in "full" | "small"]: Shape } = {
   full: {
     processes: 20,
+    timeoutMs: 100,
     cap: 100_000_000,
     callers: 200,
     callMs: [1_000, 5_000],
@@ -88,6 +91,7 @@ export const shapes: { readonly [size in "full" | "small"]: Shape } = {
   },
   small: {
     processes: 4,
+    timeoutMs: 250,
     cap: 4_000_000,
     callers: 25,
     callMs: [100, 500],

@@ -84,7 +84,15 @@ export const make = ({ faketime, seed, setup, skewMs }: Options) => {
               FAKETIME_DONT_FAKE_MONOTONIC: "1",
               DONT_FAKE_MONOTONIC: "1"
             }
-      return { name, process: Processes.start({ name, args: [file, JSON.stringify(told)], env }) }
+      return {
+        name,
+        process: Processes.start({
+          name,
+          args: [file, JSON.stringify(told)],
+          env,
+          askTimeoutMs: Processes.fleetAskTimeoutMs
+        })
+      }
     })
     await Promise.all(fresh.map(({ process }) => process.ask("ready")))
     await Promise.all(fresh.map(({ process }) => process.ask("go")))

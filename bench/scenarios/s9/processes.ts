@@ -25,13 +25,23 @@ export interface Spawn {
   readonly env?: Readonly<Record<string, string>>
   /** Preload what answers the bench's questions; for servers under test. */
   readonly inside?: boolean
+  /** Longest wait for an answer; 30 s where nothing is said. */
+  readonly askTimeoutMs?: number
 }
 
-const askTimeoutMs = 30_000
+const usualAskTimeoutMs = 30_000
+/** For many processes that start at the same moment on few cores. */
+export const fleetAskTimeoutMs = 180_000
 const startTimeoutMs = 30_000
 const inside = pathToFileURL(path.join(import.meta.dirname, "inside.ts")).href
 
-export const start = ({ args, env, inside: preload = false, name }: Spawn): Process => {
+export const start = ({
+  args,
+  askTimeoutMs = usualAskTimeoutMs,
+  env,
+  inside: preload = false,
+  name
+}: Spawn): Process => {
   // Compiled once for all of them: starting a server is most of the CPU that a seed costs.
   const codeCache = path.join(temporary(), "code")
   const child = spawn(process.execPath, [...(preload ? [`--import=${inside}`] : []), ...args], {

@@ -84,6 +84,8 @@ describe("money", () => {
     const settled = charge(0, { settledMs: 40 })
     assert.lengthOf(History.falseRefusals([settled, refused], 160), 1)
     assert.lengthOf(History.falseRefusals([settled, refused], 159), 0)
+    // The store has not been told yet.
+    assert.lengthOf(History.falseRefusals([settled, refused], 160, 20), 0)
     // Settled only while it was asked for: either order is right.
     assert.lengthOf(History.falseRefusals([charge(0, { settledMs: 55 }), refused], 160), 0)
     // Reserved by somebody whose answer never came.
