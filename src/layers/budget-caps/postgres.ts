@@ -50,7 +50,16 @@ const collect = (rows: ReadonlyArray<typeof Row.Type>): ReadonlyMap<TenantId, Ca
   return found
 }
 
-const make = (policy: Pick<BudgetPolicy, "tenant" | "tenants">) =>
+/** What the configuration says of caps. */
+type Configured = Pick<BudgetPolicy, "tenant" | "tenants">
+
+/** A tenant's caps: its own, else the configuration's. */
+const capsFrom = (policy: Configured, own: ReadonlyMap<TenantId, Caps>, tenant: TenantId): TenantCaps => {
+  const caps = own.get(tenant)
+  return { tenant, caps: caps ?? configured(policy, tenant), own: caps !== undefined }
+}
+
+const make = (policy: Configured) =>
   Effect.gen(function* () {
     const { ask, sql, transaction } = yield* Postgres
     const audit = yield* Audit
@@ -73,11 +82,6 @@ const make = (policy: Pick<BudgetPolicy, "tenant" | "tenants">) =>
         Effect.map(collect)
       )
 
-    const capsFrom = (own: ReadonlyMap<TenantId, Caps>, tenant: TenantId): TenantCaps => {
-      const caps = own.get(tenant)
-      return { tenant, caps: caps ?? configured(policy, tenant), own: caps !== undefined }
-    }
-
     const caps = yield* ReadThrough.make<TenantCaps>({
       ...remembered,
       now: () => clock.currentTimeMillisUnsafe(),
@@ -85,7 +89,7 @@ const make = (policy: Pick<BudgetPolicy, "tenant" | "tenants">) =>
       lookup: (ids) =>
         Effect.map(ask(rows(sql`tenant = ANY(${ids}::text[])`), remembered.lookupMs), (own) => {
           const tenants = ids.map((id) => TenantId.make(id))
-          return new Map(tenants.map((tenant) => [tenant, capsFrom(own, tenant)]))
+          return new Map(tenants.map((tenant) => [tenant, capsFrom(policy, own, tenant)]))
         })
     })
 
@@ -116,7 +120,7 @@ const make = (policy: Pick<BudgetPolicy, "tenant" | "tenants">) =>
             yield* insert(tenant, "month", wanted.month ?? {})
           }
           yield* audit.record({ actor, action: "budget.set", subject: tenant, before, after: wanted ?? null, reason })
-          return capsFrom(yield* own(tenant), tenant)
+          return capsFrom(policy, yield* own(tenant), tenant)
         })
         const done = yield* transaction(act)
         heard({ table: "budget_caps", tenant })
@@ -128,9 +132,11 @@ const make = (policy: Pick<BudgetPolicy, "tenant" | "tenants">) =>
       capsOf: (tenant) => caps.peek(tenant)?.value?.caps,
       load: (tenant) =>
         Guard.chain(caps.load(tenant), ({ value }) => Effect.succeed(value?.caps ?? configured(policy, tenant))),
-      get: (tenant) => Effect.map(ask(own(tenant)), (found) => capsFrom(found, tenant)),
+      get: (tenant) => Effect.map(ask(own(tenant)), (found) => capsFrom(policy, found, tenant)),
       set,
-      list: Effect.map(ask(rows(sql`true`)), (found) => [...found.keys()].map((tenant) => capsFrom(found, tenant))),
+      list: Effect.map(ask(rows(sql`true`)), (found) =>
+        [...found.keys()].map((tenant) => capsFrom(policy, found, tenant))
+      ),
       changes: Stream.fromPubSub(changed)
     })
   })
@@ -142,6 +148,5 @@ interface NullableCap {
 }
 
 /** Caps in the Postgres of the context, over those of `policy`. */
-export const layer = (
-  policy: Pick<BudgetPolicy, "tenant" | "tenants">
-): Layer.Layer<BudgetCaps, never, Audit | Changes | Postgres> => Layer.effect(BudgetCaps, make(policy))
+export const layer = (policy: Configured): Layer.Layer<BudgetCaps, never, Audit | Changes | Postgres> =>
+  Layer.effect(BudgetCaps, make(policy))

@@ -24,6 +24,9 @@ const noKey = (id: string) => refuse("NotFound", `no key '${id}'`)
 /** What has not the shape of an id is not asked for: it may hold what Postgres cannot even be sent. */
 const checkId = (id: string) => (isId(id) ? Effect.void : noKey(id))
 
+const decode = (rows: unknown) =>
+  decodeInfos(rows).pipe(Effect.catch(({ message }) => refuse("Schema", `keys of another shape: ${message}`)))
+
 /** A tenant's row, as acts on it need it. */
 interface TenantRow {
   readonly plan: string
@@ -34,9 +37,6 @@ const make = Effect.gen(function* () {
   const { ask, sql, transaction } = yield* Postgres
   const audit = yield* Audit
   const changes = yield* Changes
-
-  const decode = (rows: unknown) =>
-    Effect.catch(decodeInfos(rows), ({ message }) => refuse("Schema", `keys of another shape: ${message}`))
 
   const infos = (where: ReturnType<typeof sql.and>) =>
     Effect.flatMap(

@@ -63,6 +63,8 @@ const Row = Schema.Struct({
 })
 const decode = Schema.decodeUnknownEffect(Schema.Array(Row))
 
+const unavailable = () => Effect.fail(new AuthError({ reason: { _tag: "Unavailable", retryAfterMs: awayMs } }))
+
 const make = (options: Options) =>
   Effect.gen(function* () {
     const { ask, sql } = yield* Postgres
@@ -112,8 +114,6 @@ const make = (options: Options) =>
       else keys.doubt()
     })
 
-    const unavailable = () => Effect.fail(new AuthError({ reason: { _tag: "Unavailable", retryAfterMs: awayMs } }))
-
     return Tenants.of({
       identify: (key) => {
         if (key === undefined || key === "") return Verdict.missingKey()
@@ -121,7 +121,7 @@ const make = (options: Options) =>
         const known = keys.peek(id)
         if (known !== undefined) return Verdict.verdict(known.value, digest(key), now())
         if (!ApiKey.isWellFormed(key)) return Verdict.unknownKey()
-        return Guard.chain(Effect.catch(keys.load(id), unavailable), ({ value }) =>
+        return Guard.chain(keys.load(id).pipe(Effect.catch(unavailable)), ({ value }) =>
           Verdict.verdict(value, digest(key), now())
         )
       }
