@@ -8,7 +8,7 @@
  * work when all requests share them.
  */
 import { serve } from "@hono/node-server"
-import { Cause, Effect, Exit, ManagedRuntime, Option, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, ManagedRuntime, Option, Scope, Stream } from "effect"
 import { Hono } from "hono"
 // In your own program: from "ballast"
 import {
@@ -24,7 +24,7 @@ import {
 } from "../src/index.ts"
 import type { CompleteError, CompletionEvent } from "../src/index.ts"
 
-const runtime = ManagedRuntime.make(Ballast.layer(Config.defaultConfig))
+const runtime = ManagedRuntime.make(Layer.orDie(Ballast.layer(Config.defaultConfig)))
 const app = new Hono()
 
 app.post("/chat", async (c) => {

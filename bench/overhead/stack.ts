@@ -139,6 +139,8 @@ export const context = (
 ): Effect.Effect<Context.Context<Services>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = yield* Effect.orDie(Config.fromUnknown(config(policies)))
-    const built = yield* Layer.build(Layer.merge(Ballast.layer(resolved), Layer.succeed(Provider, upstream)))
+    const built = yield* Layer.build(
+      Layer.merge(Layer.orDie(Ballast.layer(resolved)), Layer.succeed(Provider, upstream))
+    )
     return Context.add(built, CurrentCaller, caller)
   })

@@ -24,8 +24,11 @@ import type { CompleteError } from "./errors.ts"
 export const Rung = Schema.Literals(["full", "stale", "smaller-model", "shorter", "partial", "refused"])
 export type Rung = typeof Rung.Type
 
-/** Why an answer is not full: the error that stood in its way, or `pressure` (too many callers waiting). A closed set. */
-export type DegradedReason = ErrorKey | "pressure"
+/**
+ * Why an answer is not full: the error that stood in its way, `pressure` (too many callers waiting), or `budget` (the
+ * caller's is nearly used up). A closed set.
+ */
+export type DegradedReason = ErrorKey | "pressure" | "budget"
 
 /** An answer that is not full. `ageMs`: how old a stale one is. */
 export interface Degraded {

@@ -87,5 +87,6 @@ export interface CapState {
   readonly used: number
 }
 
-/** What plan `plan` gets from the downgrade threshold on. */
-export const onHard = (policy: BudgetPolicy, plan: Plan): OnHard => policy.onHard[plan]
+/** What a plan gets near the end of a budget besides a refusal: a smaller model, and so much of its prompt. */
+export const downgradeOf = (policy: BudgetPolicy, plan: Plan): { readonly maxInputTokens: number } | undefined =>
+  policy.onHard[plan] === "downgrade" ? { maxInputTokens: policy.downgradeTokens } : undefined

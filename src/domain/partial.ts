@@ -73,6 +73,25 @@ export class Watch {
   }
 
   /**
+   * The chunks that end the stream here because it has used up its money: whatever was said last, for the reader has to
+   * be told, and nothing more may be spent.
+   */
+  stopped(banner: Banner, usage: Usage): readonly [ChatChunk, ...Array<ChatChunk>] | undefined {
+    if (this.last === undefined) return undefined
+    const { created, id, model, object } = this.last
+    const head = { id, object, created, model }
+    const unfinished = Array.from(this.choices).filter(([, { finished }]) => !finished)
+    return [
+      {
+        ...head,
+        choices: unfinished.map(([index]) => ({ index, delta: {}, finish_reason: "cost_cap" })),
+        ballast: banner
+      },
+      { ...head, choices: [], usage }
+    ]
+  }
+
+  /**
    * The chunks that end the stream here: finish reasons and banner, then `usage` where it is given. `undefined` where
    * nothing was generated that could be used, or a tool call is half said.
    */

@@ -9,13 +9,11 @@
  */
 import { Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
-import * as Candidate from "../domain/candidate.ts"
-import type { Model } from "../domain/catalog.ts"
 import type { ProviderConfig, ResolvedConfig } from "../domain/config.ts"
+import type { StoreError } from "../domain/errors.ts"
 import * as BrownoutConfig from "../layers/brownout/config.ts"
 import * as BulkheadMemory from "../layers/bulkhead/memory.ts"
 import * as CatalogConfig from "../layers/catalog/config.ts"
-import * as CircuitBreakerMemory from "../layers/circuit-breaker/memory.ts"
 import * as HedgingMemory from "../layers/hedging/memory.ts"
 import * as KillSwitchMemory from "../layers/kill-switch/memory.ts"
 import * as PacerMemory from "../layers/pacer/memory.ts"
@@ -25,58 +23,60 @@ import { azure, openai, openaiCompatible } from "../layers/provider/openai.ts"
 import * as SimUpstream from "../layers/provider/sim/upstream.ts"
 import type { SimOptionsInput } from "../layers/provider/sim/options.ts"
 import * as Upstreams from "../layers/provider/upstreams.ts"
-import * as RateLimiterMemory from "../layers/rate-limiter/memory.ts"
-import * as RetryBudgetMemory from "../layers/retry-budget/memory.ts"
 import * as RetryPolicyFullJitter from "../layers/retry-policy/full-jitter.ts"
 import * as RouterOrdered from "../layers/router/ordered.ts"
 import * as StaleAnswersNone from "../layers/stale-answers/none.ts"
 import * as TelemetryStandard from "../layers/telemetry/standard.ts"
-import * as TenantsConfig from "../layers/tenants/config.ts"
 import * as TimersWheel from "../layers/timers/wheel.ts"
 import * as TokenCounterCalibrated from "../layers/token-counter/calibrated.ts"
 import * as TransportUndici from "../layers/transport/undici.ts"
 import { CurrentTimeouts } from "../services/policy.ts"
 import type { Provider, Upstream } from "../services/provider.ts"
-import type { Tenants } from "../services/tenants.ts"
 import { Timers } from "../services/timers.ts"
 import type { Transport } from "../services/transport.ts"
 import type { Guards } from "./guards.ts"
+import * as Stores from "./stores.ts"
 
 /** Everything that `complete`, `embed` and the server need. */
-export type Services = Guards | Tenants
+export type Services = Guards | Stores.Stores
 
-/** All services for a configuration, in this process. */
-export const layer = (config: ResolvedConfig): Layer.Layer<Services> => layerOver(config, provider(config))
+/**
+ * All services for a configuration. Fails where its Postgres cannot be used:
+ * a schema that this version does not know. Stores that are merely away are
+ * waited for in the background.
+ */
+export const layer = (config: ResolvedConfig): Layer.Layer<Services, StoreError> =>
+  over(config, provider(config), Stores.layer(config))
 
-/** The same over upstreams of another making; those of the configuration are not opened. */
+/** The same in this process's memory, over upstreams of another making; stores and upstreams of the configuration are not opened. */
 export const layerOver = (
   config: ResolvedConfig,
   upstreams: Layer.Layer<Provider, never, Timers>
-): Layer.Layer<Services> => {
+): Layer.Layer<Services> => over(config, upstreams, Stores.memory(config))
+
+const over = <E>(
+  config: ResolvedConfig,
+  upstreams: Layer.Layer<Provider, never, Timers>,
+  stores: Layer.Layer<Stores.Stores, E, Timers>
+): Layer.Layer<Services, E> => {
   const { policies } = config
   return Layer.mergeAll(
     BrownoutConfig.layer(policies.brownout, config.models, config.features),
     BulkheadMemory.layer(policies.bulkhead, bulkheads(config)),
     CatalogConfig.layer(config.models),
-    CircuitBreakerMemory.layer(policies.breaker, { pools: config.models.map(standIns) }),
     HedgingMemory.layer(policies.hedge),
     KillSwitchMemory.layer(config.killSwitches),
     PacerMemory.layer(pacing(config)),
     upstreams,
-    RateLimiterMemory.layer(policies.rateLimits),
-    RetryBudgetMemory.layer(policies.retry),
     RetryPolicyFullJitter.layer(policies.retry),
     RouterOrdered.layer,
     StaleAnswersNone.layer,
     TelemetryStandard.layer(config.telemetry),
-    tenants(config),
+    stores,
     TokenCounterCalibrated.layer,
     Layer.succeed(CurrentTimeouts, policies.timeouts)
   ).pipe(Layer.provideMerge(TimersWheel.layer))
 }
-
-/** The breakers of a model's candidates: each can stand in for the others. */
-const standIns = ({ candidates }: Model): ReadonlyArray<string> => candidates.map(Candidate.key)
 
 const bulkheads = (config: ResolvedConfig) =>
   Object.fromEntries(Object.values(config.providers).map(({ bulkhead, name }) => [name, bulkhead]))
@@ -86,9 +86,6 @@ const pacing = ({ policies, providers }: ResolvedConfig): PacerMemory.PacerOptio
   providers: Object.fromEntries(Object.values(providers).map(({ limits, name }) => [name, limits])),
   processes: policies.retry.processes
 })
-
-const tenants = ({ auth }: ResolvedConfig): Layer.Layer<Tenants> =>
-  auth.mode === "open" ? TenantsConfig.layerOpen() : TenantsConfig.layerKeys(auth.keys)
 
 /** The configured upstreams behind the `Provider` port, over the production transport. */
 const provider = (config: ResolvedConfig) =>

@@ -8,9 +8,12 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import { CliConfig, Command, GlobalFlag } from "effect/cli"
+import { budget } from "./cli/budget.ts"
 import { config } from "./cli/config.ts"
 import { demo } from "./cli/demo.ts"
 import * as Failure from "./cli/failure.ts"
+import { keys } from "./cli/keys.ts"
+import { migrate } from "./cli/migrate.ts"
 import { serve } from "./cli/serve.ts"
 import { sim } from "./cli/sim.ts"
 import { simulate } from "./cli/simulate.ts"
@@ -18,7 +21,7 @@ import { version } from "./cli/version.ts"
 
 const ballast = Command.make("ballast").pipe(
   Command.withDescription("Keeps LLM features upright: a guarded, OpenAI-compatible gateway."),
-  Command.withSubcommands([serve, sim, simulate, config, demo])
+  Command.withSubcommands([serve, sim, simulate, config, keys, budget, migrate, demo])
 )
 
 const builtIns = CliConfig.layer({

@@ -11,6 +11,7 @@ import * as Ask from "./ask.ts"
 import * as Candidates from "./candidates.ts"
 import * as Collecting from "./collecting.ts"
 import type { Requirements } from "./guards.ts"
+import * as Downgrade from "./downgrade.ts"
 import * as Ladder from "./ladder.ts"
 import * as Metering from "./metering.ts"
 import * as Request from "./request.ts"
@@ -32,20 +33,18 @@ export const complete = (chat: ChatRequest, body?: string): Effect.Effect<Comple
   Request.run("chat", (request) => life(request, chat, body))
 
 const life = Effect.fnUntraced(function* (request: Request.Request, chat: ChatRequest, body: string | undefined) {
-  const { brownout, catalog, killSwitch, limiter, record, restore, retryBudget, router } = request
+  const { brownout, catalog, killSwitch, record, retryBudget, router } = request
   const { caller } = record
   yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: chat.model })
-  const model = yield* catalog.resolve(chat.model, "chat")
-  const size = yield* Sizing.ofChat(request, model, chat)
-  const reservation = yield* limiter.reserveUnsafe(caller, size.input + size.output)(restore, record.id)
-  Request.admitted(request, reservation)
+  const asked = yield* catalog.resolve(chat.model, "chat")
+  const size = yield* Sizing.ofChat(request, asked, chat)
+  const { account, model, written } = yield* Downgrade.admit(request, asked, Ask.make(chat, body, size), size)
   const candidates = yield* router.route(model, caller)
-  const written = Ask.make(chat, body, size)
   const ask =
     brownout.shorter === undefined ? written : yield* Ask.underPressure(request, model, candidates[0], written)
   const asking = Collecting.over(request, model, ask)
   const answered = yield* Effect.exit(Candidates.firstToAnswer(asking, candidates, ask.tokens, Ask.call(asking, ask)))
-  if (Exit.isFailure(answered)) return yield* Ladder.descend(request, model, reservation, chat, ask, answered.cause)
+  if (Exit.isFailure(answered)) return yield* Ladder.descend(request, model, account, chat, ask, answered.cause)
   retryBudget.deposit()
-  return Metering.meter(request, model, reservation, answered.value, ask.shortened)
+  return Metering.meter(request, model, account, answered.value, ask.shortened)
 })

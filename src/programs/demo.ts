@@ -73,7 +73,7 @@ const gateway = Effect.fnUntraced(function* (
   upstream: string
 ): Effect.fn.Return<string, DemoError, Scope.Scope> {
   const config = yield* configOf(scenario, `${upstream}/v1`)
-  const services = yield* Layer.build(Ballast.layer(config))
+  const services = yield* Effect.orDie(Layer.build(Ballast.layer(config)))
   const { api } = yield* Server.start(config).pipe(
     Effect.provideContext(services),
     Effect.mapError(({ message }) => new DemoError({ detail: message }))

@@ -8,6 +8,7 @@ import type { EmbeddingRequest } from "../domain/embedding.ts"
 import type { CompleteError } from "../domain/errors.ts"
 import * as Usage from "../domain/usage.ts"
 import type { Embedded } from "../services/provider.ts"
+import * as Admission from "./admission.ts"
 import * as Candidates from "./candidates.ts"
 import type { Requirements } from "./guards.ts"
 import * as Request from "./request.ts"
@@ -25,13 +26,12 @@ const life = Effect.fnUntraced(function* (
   embedding: EmbeddingRequest,
   body: string | undefined
 ) {
-  const { catalog, killSwitch, limiter, provider, record, restore, retryBudget, router } = request
+  const { catalog, killSwitch, provider, record, retryBudget, router } = request
   const { caller } = record
   yield* killSwitch.check({ tenant: caller.tenant, feature: caller.feature, model: embedding.model })
   const model = yield* catalog.resolve(embedding.model, "embedding")
   const tokens = Sizing.ofEmbedding(request, model, embedding)
-  const reservation = yield* limiter.reserveUnsafe(caller, tokens)(restore, record.id)
-  Request.admitted(request, reservation)
+  const account = yield* Admission.enter(request, model, { input: tokens, output: 0 }, 0, true)
   const candidates = yield* router.route(model, caller)
   const { answer, pace, permit, tookMs } = yield* Candidates.firstToAnswer(
     request,
@@ -49,7 +49,7 @@ const life = Effect.fnUntraced(function* (
   retryBudget.deposit()
   const usage = Usage.make(answer.response.usage.prompt_tokens, 0)
   Request.answered(request, answer.candidate, usage, Catalog.cost(model.price, usage))
-  reservation.settle(usage.prompt_tokens)
+  account.settle(record)
   permit.settle(usage.prompt_tokens)
   pace.settle(usage.prompt_tokens)
   permit.answered(usage.prompt_tokens, tookMs)

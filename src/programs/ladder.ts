@@ -18,10 +18,10 @@ import type { CompleteError } from "../domain/errors.ts"
 import { calls } from "../services/attempts.ts"
 import * as Guard from "../services/guard.ts"
 import type { Completion } from "../services/provider.ts"
-import type { Reservation } from "../services/rate-limiter.ts"
 import { degrade } from "../services/request-record.ts"
 import type { StaleAnswer } from "../services/stale-answers.ts"
 import { timeBox } from "../services/timers.ts"
+import type { Account } from "./account.ts"
 import * as Ask from "./ask.ts"
 import * as Candidates from "./candidates.ts"
 import * as Collecting from "./collecting.ts"
@@ -37,7 +37,7 @@ import * as Sizing from "./sizing.ts"
 export const descend = (
   request: Request,
   model: Model,
-  reservation: Reservation,
+  account: Account,
   chat: ChatRequest,
   ask: Ask.Ask,
   cause: Cause.Cause<CompleteError>
@@ -47,8 +47,8 @@ export const descend = (
   const error = failure.success
   return Guard.chain(earlier(request, chat), (found) =>
     found === undefined
-      ? smaller(request, model, reservation, ask, error, error)
-      : Effect.succeed(stale(request, reservation, found, error))
+      ? smaller(request, model, account, ask, error, error)
+      : Effect.succeed(stale(request, account, found, error))
   )
 }
 
@@ -66,7 +66,7 @@ const earlier = ({ record, restore, staleAnswers, timers }: Request, chat: ChatR
 /** It was paid for when it was made. */
 const stale = (
   request: Request,
-  reservation: Reservation,
+  account: Account,
   { ageMs, answer, candidate }: StaleAnswer,
   error: CompleteError
 ): Completion => {
@@ -77,7 +77,7 @@ const stale = (
   record.chunks = 1
   record.outcome = "ok"
   degrade(record, "stale", reason)
-  reservation.settle(0)
+  account.free()
   const upstream = { remainingRequests: undefined, remainingTokens: undefined }
   return { candidate, first: answer, rest: Stream.empty, upstream, degraded: { rung: "stale", reason, ageMs } }
 }
@@ -86,7 +86,7 @@ const stale = (
 const smaller = (
   request: Request,
   model: Model,
-  reservation: Reservation,
+  account: Account,
   ask: Ask.Ask,
   error: CompleteError,
   last: CompleteError
@@ -94,9 +94,9 @@ const smaller = (
   const { brownout, deadline, record, timers } = request
   const possible = Brownout.mayAskSmaller(last) && timers.now() < deadline.atMs
   const next = possible ? brownout.smaller(model, record.caller) : undefined
-  if (next === undefined) return part(request, reservation, ask, error)
-  return answerOf(request, next, reservation, ask, error).pipe(
-    Effect.catch((failure) => smaller(request, next, reservation, ask, error, failure))
+  if (next === undefined) return part(request, account, ask, error)
+  return answerOf(request, next, account, ask, error).pipe(
+    Effect.catch((failure) => smaller(request, next, account, ask, error, failure))
   )
 }
 
@@ -104,7 +104,7 @@ const smaller = (
 const answerOf = Effect.fnUntraced(function* (
   request: Request,
   model: Model,
-  reservation: Reservation,
+  account: Account,
   ask: Ask.Ask,
   error: CompleteError
 ): Effect.fn.Return<Completion, CompleteError> {
@@ -124,14 +124,14 @@ const answerOf = Effect.fnUntraced(function* (
   retryBudget.deposit()
   record.answeredBy = model.alias
   degrade(record, "smaller-model", keyOf(error))
-  return Metering.meter(request, model, reservation, answered, ask.shortened)
+  return Metering.meter(request, model, account, answered, ask.shortened)
 })
 
 /** What came of a whole answer before its call failed; it is billed, for it was generated. */
 const part = (
   request: Request,
-  reservation: Reservation,
+  account: Account,
   ask: Ask.Ask,
   error: CompleteError
 ): Effect.Effect<Completion, CompleteError> =>
-  ask.kept === undefined ? Effect.fail(error) : Effect.succeed(Metering.keep(request, reservation, ask.kept))
+  ask.kept === undefined ? Effect.fail(error) : Effect.succeed(Metering.keep(request, account, ask.kept))

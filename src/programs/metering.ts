@@ -9,18 +9,19 @@ import type { Degraded } from "../domain/brownout.ts"
 import * as Catalog from "../domain/catalog.ts"
 import type { ChatChunk, ChatCompletion } from "../domain/chat.ts"
 import { keyOf, rowOf } from "../domain/error-table.ts"
-import type { ProviderError } from "../domain/errors.ts"
+import type { BudgetError, ProviderError } from "../domain/errors.ts"
 import * as Money from "../domain/money.ts"
 import * as Partial from "../domain/partial.ts"
 import * as Usage from "../domain/usage.ts"
 import { lost } from "../services/attempts.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
 import type { ChunkEvent, Completion, CompletionEvent } from "../services/provider.ts"
-import type { Reservation } from "../services/rate-limiter.ts"
 import { degrade } from "../services/request-record.ts"
 import type { RequestRecord } from "../services/request-record.ts"
+import type { Account } from "./account.ts"
 import type { Answered } from "./attempt.ts"
 import type { Kept } from "./collecting.ts"
+import { CostCap } from "./cost-cap.ts"
 import type { Request } from "./request.ts"
 import * as Waits from "./waits.ts"
 
@@ -31,14 +32,16 @@ import * as Waits from "./waits.ts"
 export const meter = (
   request: Request,
   model: Catalog.Model,
-  reservation: Reservation,
+  account: Account,
   { answer: completion, attempt, lease, pace: paced, permit, tookMs }: Answered<Completion>,
   shortened = false
 ): Completion => {
   const { brownout, record, scope, timeouts, timers, tokens } = request
   let chars = 0
   const partial = brownout.partial(record.caller)
-  const watch = shortened || partial ? new Partial.Watch() : undefined
+  const costCap =
+    account.watched && completion.first._tag === "Chunk" ? new CostCap(request, model, account) : undefined
+  const watch = shortened || partial || costCap !== undefined ? new Partial.Watch() : undefined
   record.candidate = completion.candidate
   record.openedAt = timers.now()
 
@@ -70,7 +73,7 @@ export const meter = (
     record.extraTokens = lost(record.attempts, attempt) * record.usage.prompt_tokens
     record.cost = Catalog.cost(model.price, record.usage) + Money.ofTokens(record.extraTokens, model.price.input)
     const total = record.usage.prompt_tokens + record.usage.completion_tokens
-    reservation.settle(total)
+    account.settle(record)
     permit.settle(total)
     paced.settle(total)
     request.hedging.earn(total)
@@ -79,7 +82,7 @@ export const meter = (
   see(completion.first)
   if (completion.first._tag === "Whole") {
     const cut = completion.degraded
-    ended("ok", cut === undefined || cut.reason === "pressure" ? "ok" : cut.reason)
+    ended("ok", cut === undefined || cut.reason === "pressure" || cut.reason === "budget" ? "ok" : cut.reason)
     settle()
     if (!record.stream) permit.answered(record.usage?.completion_tokens ?? 0, tookMs)
     if (cut !== undefined) degrade(record, cut.rung, cut.reason)
@@ -122,6 +125,18 @@ export const meter = (
   }
   /** A partial answer has been ended: nothing follows. */
   let over = false
+  /** The stream has used up its money: its last events, and the end. */
+  const cut = (
+    events: readonly [CompletionEvent, ...Array<CompletionEvent>],
+    error: BudgetError
+  ): readonly [CompletionEvent, ...Array<CompletionEvent>] => {
+    over = true
+    ended("ok")
+    degrade(record, "partial", keyOf(error))
+    record.usage ??= countOf(request, model, record.estimatedInput, chars)
+    const end = watch?.stopped(Partial.bannerOf(error, record.id, brownout.refusal), record.usage) ?? []
+    return [...events, ...end.map(eventOf)]
+  }
   /** There was always something there for the reader until the stream's time was over. */
   let readerLate = false
   /** Tokens of the run that is being timed, how long was waited for them, and since when for the next. */
@@ -158,7 +173,9 @@ export const meter = (
       onSuccess: (events) => {
         for (let i = 0; i < events.length; i++) see(events[i]!)
         pace(events.length)
-        return Effect.succeed(events)
+        const checked = costCap?.check(chars)
+        if (costCap === undefined || checked === undefined) return Effect.succeed(events)
+        return Effect.map(checked, (mayGoOn) => (mayGoOn ? events : cut(events, costCap.error())))
       },
       onFailure: (cause) => {
         const error = Cause.findError(cause)
@@ -181,11 +198,7 @@ export const meter = (
 }
 
 /** The accounts of a part of an answer whose call is over: there is nothing left to watch. */
-export const keep = (
-  request: Request,
-  reservation: Reservation,
-  { chars, completion, input, model }: Kept
-): Completion => {
+export const keep = (request: Request, account: Account, { chars, completion, input, model }: Kept): Completion => {
   const { record, timers } = request
   const reported = completion.first._tag === "Whole" ? completion.first.completion.usage : undefined
   record.candidate = completion.candidate
@@ -198,7 +211,7 @@ export const keep = (
   record.outcome = "ok"
   if (completion.degraded !== undefined) degrade(record, completion.degraded.rung, completion.degraded.reason)
   const total = record.usage.prompt_tokens + record.usage.completion_tokens
-  reservation.settle(total)
+  account.settle(record)
   request.hedging.earn(total)
   return withNote(record, completion)
 }

@@ -19,7 +19,7 @@ import * as Record from "../services/request-record.ts"
 import { CurrentRecord, make } from "../services/request-record.ts"
 import type { RequestRecord } from "../services/request-record.ts"
 import * as LeaseScope from "../services/lease-scope.ts"
-import type { Reservation } from "../services/rate-limiter.ts"
+import type { Account } from "./account.ts"
 import * as Guard from "../services/guard.ts"
 import { resolve } from "./guards.ts"
 import type { Requirements, Resolved } from "./guards.ts"
@@ -36,6 +36,8 @@ export interface Request extends Resolved {
    * `restore` is for their waits.
    */
   readonly restore: Guard.Restore
+  /** End it from outside of its fiber; all that it holds is given back. */
+  readonly interrupt: () => void
 }
 
 /**
@@ -66,7 +68,15 @@ export const run = <A>(
       guards.telemetry.begin(record)
       // First in, last out: whatever the stages take is given back before the record is closed.
       LeaseScope.hold(scope, (exit) => end(guards, record, exit))
-      const work = body({ ...guards, record, deadline, timeouts, scope, restore })
+      const work = body({
+        ...guards,
+        record,
+        deadline,
+        timeouts,
+        scope,
+        restore,
+        interrupt: () => fiber.interruptUnsafe()
+      })
       return Effect.onExit(
         given === undefined ? Effect.provideService(work, CurrentRecord, record) : work,
         (exit) => LeaseScope.leave(scope, Context.get(outer, Scope.Scope), exit) ?? Effect.void
@@ -107,11 +117,20 @@ const hex = (random: Context.Service.Shape<typeof Random.Random>) =>
 export const newId = (random: Context.Service.Shape<typeof Random.Random>): string =>
   `req_${hex(random)}${hex(random)}${hex(random)}`
 
-/** The limits have let the request in: hold what they reserved, and note where they stand. */
-export const admitted = ({ record, scope, timers }: Request, reservation: Reservation): void => {
-  LeaseScope.hold(scope, reservation)
+/**
+ * The limits have let the request in: hold what they reserved, and note where
+ * they stand. Should its place be lost while it runs, it ends.
+ */
+export const admitted = (request: Request, account: Account): void => {
+  const { record, scope, timers } = request
+  LeaseScope.hold(scope, account)
   record.admittedAt = timers.now()
-  record.limits = reservation.states
+  record.limits = account.limits.states
+  record.budgetWarnings = account.budget.warnings
+  account.lease.onLost(() => {
+    if (record.outcome === "pending") Record.fail(record, "LeaseError.Lost")
+    request.interrupt()
+  })
 }
 
 /** A whole answer is here: note who gave it and what it cost. */

@@ -14,6 +14,7 @@ import { HttpRouter } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import "effect/schema/SchemaJITCompiler/enable"
 import type { ResolvedConfig } from "../domain/config.ts"
+import type { StoreError } from "../domain/errors.ts"
 import * as NodeExchange from "../layers/exchange/node.ts"
 import { Tenants } from "../services/tenants.ts"
 import { Timers } from "../services/timers.ts"
@@ -120,7 +121,7 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
 export const serve = (
   config: ResolvedConfig,
   onStart: (running: Running) => Effect.Effect<void> = () => Effect.void
-): Effect.Effect<never, ServeError> =>
+): Effect.Effect<never, ServeError | StoreError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const context = yield* Layer.build(Ballast.layer(config))

@@ -71,6 +71,8 @@ export class Budget extends Context.Service<
     readonly reserve: (request: BudgetRequest) => Effect.Effect<BudgetReservation, BudgetError, Scope.Scope>
     /** {@link EnterUnsafe} of the same. The request id, where there is one, becomes the reservation's id. */
     readonly reserveUnsafe: (request: BudgetRequest) => EnterUnsafe<BudgetReservation, BudgetError>
+    /** What `caller` gets near the end of its budget besides a refusal: a smaller model, and so much of its prompt. */
+    readonly downgrade: (caller: Caller) => { readonly maxInputTokens: number } | undefined
     /** What a tenant has spent and reserved under each of its caps; without `feature` its tenant caps alone. */
     readonly status: (tenant: Caller["tenant"], feature?: string) => Effect.Effect<BudgetStatus, StoreError>
     /** Set the counters of a tenant from the ledger, as one versioned write. */

@@ -7,6 +7,7 @@
  */
 import { Context } from "effect"
 import type { DegradedReason, Rung } from "../domain/brownout.ts"
+import type { CapState } from "../domain/budget.ts"
 import type { Candidate } from "../domain/candidate.ts"
 import { isRefusal, rowOfKey } from "../domain/error-table.ts"
 import type { Caller } from "../domain/caller.ts"
@@ -49,6 +50,8 @@ export interface RequestRecord {
   candidate: Candidate | undefined
   estimatedInput: number
   limits: ReadonlyArray<LimitState>
+  /** Caps of the caller's budget that are past their soft threshold. */
+  budgetWarnings: ReadonlyArray<CapState>
   admittedAt: number | undefined
   /** When the first token (or the whole answer) was here. */
   openedAt: number | undefined
@@ -93,6 +96,7 @@ export const make = (options: {
   candidate: undefined,
   estimatedInput: 0,
   limits: [],
+  budgetWarnings: [],
   admittedAt: undefined,
   openedAt: undefined,
   endedAt: undefined,

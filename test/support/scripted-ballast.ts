@@ -218,7 +218,7 @@ export const make = (script: Script, config = configOf()) => {
   return {
     world,
     // What is merged last wins.
-    layer: Layer.mergeAll(Ballast.layer(config), provider, limiter, breaker, retryBudget, telemetry)
+    layer: Layer.mergeAll(Layer.orDie(Ballast.layer(config)), provider, limiter, breaker, retryBudget, telemetry)
   }
 }
 

@@ -17,3 +17,26 @@ export const wholeNumber = (name: string, min: number, max: number) =>
       () => `a number between ${min} and ${max}`
     )
   )
+
+/** `--json`: for programs. */
+export const jsonFlag = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON"))
+
+/** `--reason TEXT`: mandatory for everything that is written into the audit table. */
+export const reasonFlag = Flag.String("reason").pipe(
+  Flag.filter(
+    (reason) => reason.trim() !== "",
+    () => "a reason: it is written into the audit table"
+  ),
+  Flag.withMetavar("TEXT"),
+  Flag.withDescription("Why; it is written into the audit table")
+)
+
+/** `--tenant NAME`. */
+export const tenantFlag = Flag.String("tenant").pipe(
+  Flag.filter(
+    (tenant) => tenant !== "",
+    () => "a tenant's name"
+  ),
+  Flag.withMetavar("TENANT"),
+  Flag.withDescription("The tenant")
+)

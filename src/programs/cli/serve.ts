@@ -3,7 +3,7 @@ import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { Running } from "../server.ts"
 import { banner } from "./banner.ts"
-import { cannotListen } from "./failure.ts"
+import { cannotListen, CommandError } from "./failure.ts"
 import { configFlag, wholeNumber } from "./flags.ts"
 import { version } from "./version.ts"
 
@@ -45,12 +45,11 @@ export const serve = Command.make(
     const announce = ({ admin, api }: Running) =>
       Console.error(banner(config, version, { port: api.port, adminPort: admin.port }))
     return yield* Server.serve(config, announce).pipe(
-      Effect.mapError(({ reason }) => {
+      Effect.catchTag("StoreError", ({ message }) => Effect.fail(new CommandError({ detail: message }))),
+      Effect.catchTag("ServeError", ({ reason }) => {
         const isAdmin = reason.port === config.server.adminPort && reason.port !== config.server.port
-        return cannotListen(
-          reason,
-          isAdmin ? "BALLAST_ADMIN_PORT or server.adminPort" : "--port, BALLAST_PORT or server.port"
-        )
+        const choose = isAdmin ? "BALLAST_ADMIN_PORT or server.adminPort" : "--port, BALLAST_PORT or server.port"
+        return Effect.fail(cannotListen(reason, choose))
       })
     )
   })

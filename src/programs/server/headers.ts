@@ -1,7 +1,8 @@
 /**
  * Response headers: what stock clients read (`x-request-id`,
  * `openai-processing-ms`, `x-ratelimit-*`), the IETF `RateLimit` fields, and
- * ours (`x-llm-*`).
+ * ours (`x-llm-*`), among them a warning for each cap of the caller's budget
+ * that is past its soft threshold.
  *
  * Sources: OpenAI API reference (headers, Go-style durations);
  * draft-ietf-httpapi-ratelimit-headers-11.
@@ -17,6 +18,9 @@ import type { RequestRecord } from "../../services/request-record.ts"
 export const common = (record: RequestRecord, nowMs: number): HeaderList => {
   const headers: HeaderList = ["x-request-id", record.id, "openai-processing-ms", String(nowMs - record.startedAt)]
   if (record.limits.length > 0) rateLimits(headers, record.limits)
+  for (const { limit, scope, unit, used, window } of record.budgetWarnings) {
+    headers.push("x-llm-budget-warning", `${scope};window=${window};unit=${unit};used=${used};limit=${limit}`)
+  }
   if (record.trace?.incoming === true) {
     headers.push(
       "traceresponse",

@@ -3,15 +3,18 @@
  * the one place where every error becomes a response and every request a
  * record, whether or not it got as far as the guards.
  */
-import { Cause, Context, Effect, Exit, Random, Result, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Option, Random, Result, Scope } from "effect"
 import { anonymous } from "../../domain/caller.ts"
 import type { Caller } from "../../domain/caller.ts"
 import { keyOf } from "../../domain/error-table.ts"
 import { ShutdownError } from "../../domain/errors.ts"
 import type { BallastError } from "../../domain/errors.ts"
+import * as IdempotencyMemory from "../../layers/idempotency/memory.ts"
 import { Brownout } from "../../services/brownout.ts"
 import type { Exchange, Handler } from "../../services/exchange.ts"
 import * as Guard from "../../services/guard.ts"
+import { Idempotency } from "../../services/idempotency.ts"
+import type { StoredAnswer } from "../../services/idempotency.ts"
 import * as LeaseScope from "../../services/lease-scope.ts"
 import { CurrentRecord, fail, make } from "../../services/request-record.ts"
 import type { RequestRecord } from "../../services/request-record.ts"
@@ -24,6 +27,7 @@ import { newId } from "../request.ts"
 import * as Answer from "./answer.ts"
 import * as Decode from "./decode.ts"
 import * as Headers from "./headers.ts"
+import * as Idempotent from "./idempotent.ts"
 import * as Identify from "./identify.ts"
 import * as Refusal from "./refusal.ts"
 import * as RequestId from "./request-id.ts"
@@ -42,6 +46,8 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
   const random = Context.get(context, Random.Random)
   const { refusal: help } = Context.get(context, Brownout)
   const now = timers.now
+  // Without a port for it in the context, answers are kept in this process alone.
+  const idempotency = Option.getOrElse(Context.getOption(context, Idempotency), () => IdempotencyMemory.inProcess(now))
 
   /** The record of an exchange whose caller is known. */
   const recordOf = (exchange: Exchange, operation: RequestRecord["operation"], caller: Caller): RequestRecord =>
@@ -55,7 +61,7 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
 
   /** Run a route: identify, decode, do `work`; whatever goes wrong becomes a response. */
   const route =
-    <A>(
+    <A extends { readonly model: string }>(
       operation: RequestRecord["operation"],
       decode: (body: Exchange["body"]) => Result.Result<A, BallastError>,
       userOf: (request: A) => string | null | undefined,
@@ -69,6 +75,10 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
     (exchange) =>
       Effect.suspend(() => {
         let record: RequestRecord | undefined
+        const key = exchange.header(Idempotent.header)
+        // Held beyond the permits, until the answer is given: a refusal may be one that is kept.
+        const keyScope = key === undefined ? undefined : LeaseScope.makeUnsafe()
+        let recorded: Exchange | undefined
         const refuse = (error: BallastError) => {
           // Whatever failed before the guards took the record over is closed here.
           if (record === undefined || record.outcome === "pending") {
@@ -78,7 +88,8 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
             record.endedAt = now()
             telemetry.end(record)
           }
-          return respond(exchange, record, error)
+          const kept = !exchange.begun() && Idempotent.isFinal(error) ? recorded : undefined
+          return respond(kept ?? exchange, record, error)
         }
         const scope = LeaseScope.makeUnsafe()
         const program = Guard.chain(Identify.caller(options, exchange, operation), (caller) => {
@@ -92,13 +103,23 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           if (options.draining()) return Effect.fail(stopped(known.id))
           // Decoded means that the body could be read.
           const body = Result.getOrElse(exchange.body, () => "")
-          return Effect.updateContext(
-            work(exchange, known, decoded.success, body),
-            (outer: Context.Context<Guards>): Context.Context<Guards | Scope.Scope> =>
-              Context.add(Context.add(outer, Scope.Scope, scope), CurrentRecord, known)
+          const run = (to: Exchange) =>
+            Effect.updateContext(
+              work(to, known, decoded.success, body),
+              (outer: Context.Context<Guards>): Context.Context<Guards | Scope.Scope> =>
+                Context.add(Context.add(outer, Scope.Scope, scope), CurrentRecord, known)
+            )
+          if (key === undefined || keyScope === undefined) return run(exchange)
+          return Effect.flatMap(
+            Idempotent.enter(idempotency, key, exchange, known, body, keyScope),
+            (entered): ReturnType<typeof run> => {
+              if (entered._tag === "Replay") return replayed(exchange, known, decoded.success.model, entered.answer)
+              recorded = entered.exchange
+              return run(recorded)
+            }
           )
         })
-        return Effect.onExit(program, (exit) => {
+        const handled = Effect.onExit(program, (exit) => {
           const closing = LeaseScope.close(scope, exit)
           if (Exit.isSuccess(exit)) return closing ?? Effect.void
           const failure = Cause.findError(exit.cause)
@@ -107,7 +128,27 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
           )
           return closing === undefined ? answer : Effect.andThen(closing, answer)
         })
+        if (keyScope === undefined) return handled
+        return Effect.onExit(handled, (exit) => LeaseScope.close(keyScope, exit) ?? Effect.void)
       })
+
+  /** Give a kept answer again. It is a request like any other in the books, but for what it costs. */
+  const replayed = (
+    exchange: Exchange,
+    record: RequestRecord,
+    model: string,
+    answer: StoredAnswer
+  ): Effect.Effect<void> => {
+    record.model = model
+    telemetry.begin(record)
+    return Effect.onExit(Idempotent.replay(exchange, record, now, answer), (exit) =>
+      Effect.sync(() => {
+        record.outcome = Exit.isSuccess(exit) ? "ok" : "cancelled"
+        record.endedAt = now()
+        telemetry.end(record)
+      })
+    )
+  }
 
   /** Answer with the error, in whatever way is still possible. */
   const respond = (exchange: Exchange, record: RequestRecord, error: BallastError) =>

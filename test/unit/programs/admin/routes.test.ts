@@ -48,6 +48,7 @@ const budget = Layer.sync(Budget.Budget, () => {
   recomputed.length = 0
   return Budget.make({
     reserveUnsafe: () => () => Exit.fail(unavailable),
+    downgrade: () => undefined,
     status: () => Effect.succeed({ caps: [{ ...cap, spent: 7 }] }),
     recompute: (tenant) =>
       Effect.sync(() => {
