@@ -33,8 +33,8 @@ export interface CellOptions {
   readonly timers: Timers["Service"]
   /** Draws from 0 to 1. */
   readonly chance: () => number
-  /** Makes the room of a limit that was learned. `changed` is to be called when there is more of it than was to be expected. */
-  readonly supply: (rates: Rates, now: number, changed: () => void) => Supply
+  /** Makes the room of a limit that was learned. `changed` is to be called when there is more of it than was to be expected, or when all are to pause for so many ms. */
+  readonly supply: (rates: Rates, now: number, changed: (pauseMs: number) => void) => Supply
 }
 
 export class Cell {
@@ -174,7 +174,15 @@ export class Cell {
 
   private refit(rates: Rates, now: number): void {
     this.rates = rates
-    this.supply = this.options.supply(rates, now, () => this.pump(this.options.timers.now()))
+    this.supply = this.options.supply(rates, now, (pauseMs) => this.changed(pauseMs))
+  }
+
+  /** The supply has news. */
+  private changed(pauseMs: number): void {
+    const now = this.options.timers.now()
+    if (pauseMs > 0) this.pausedUntil = Math.max(this.pausedUntil, now + pauseMs)
+    this.sweep(now)
+    this.pump(now)
   }
 
   /** Whether the provider's pause lasts; a pause that is over is forgotten. */
@@ -205,6 +213,11 @@ export class Cell {
       }
       const permit = this.take(waiter.request, now, Math.max(0, now - waiter.since))
       if (permit === undefined) {
+        // There may be less room than there was to be when it was let in.
+        if (this.isTooLate(waiter, now + this.waitOf(waiter.request, -1, now).ms)) {
+          this.turnAway(waiter, now)
+          continue
+        }
         this.arm(now)
         return
       }
@@ -245,8 +258,9 @@ export class Cell {
     return (streamed ? this.streams : this.whole).read(now)
   }
 
-  private isTooLate({ request }: Waiter, now: number): boolean {
-    return now + this.needMs(request, now) > request.deadline.atMs
+  /** Whether a call that leaves at `at` will usually have its answer too late. */
+  private isTooLate({ request }: Waiter, at: number): boolean {
+    return at + this.needMs(request, this.options.timers.now()) > request.deadline.atMs
   }
 
   /** Turn away all for whom the provider's pause is too long. */

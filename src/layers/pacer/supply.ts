@@ -77,7 +77,7 @@ export class Local implements Supply {
   }
 
   wait(now: number, tokens: number, aheadRequests: number, aheadTokens: number): Wait {
-    if (this.part < 1) this.grow(now)
+    this.grow(now)
     const forRequests = this.requests?.waitMs(now, 1, aheadRequests) ?? 0
     const forTokens = this.tokens?.waitMs(now, tokens, aheadTokens) ?? 0
     return forTokens > forRequests ? { ms: forTokens, unit: "tokens" } : { ms: forRequests, unit: "requests" }
@@ -103,10 +103,12 @@ export class Local implements Supply {
   }
 
   level(unit: LimitUnit, now: number): number | undefined {
+    this.grow(now)
     return this[unit]?.read(now)
   }
 
   private grow(now: number): void {
+    if (this.part >= 1) return
     const passed = Math.max(0, now - this.partAt)
     this.part = Math.min(1, this.part * (1 + passed * growPerMs))
     this.partAt = now
