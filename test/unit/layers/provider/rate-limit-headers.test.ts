@@ -16,6 +16,36 @@ describe("rate-limit headers", () => {
     )
   })
 
+  it("reads the limits themselves, and when all of them will be there again", () => {
+    assert.deepStrictEqual(
+      of({
+        "x-ratelimit-limit-requests": "200",
+        "x-ratelimit-remaining-requests": "199",
+        "x-ratelimit-reset-requests": "7m12s",
+        "x-ratelimit-limit-tokens": "30000",
+        "x-ratelimit-remaining-tokens": "29000",
+        "x-ratelimit-reset-tokens": "1.5s"
+      }),
+      {
+        remainingRequests: 199,
+        remainingTokens: 29_000,
+        limitRequests: 200,
+        limitTokens: 30_000,
+        resetRequestsMs: 432_000,
+        resetTokensMs: 1_500
+      }
+    )
+    assert.deepStrictEqual(
+      of({
+        "anthropic-ratelimit-requests-limit": "50",
+        "anthropic-ratelimit-requests-remaining": "49",
+        "anthropic-ratelimit-requests-reset": "2026-11-28T12:00:00Z",
+        "x-ratelimit-reset-requests": "soon"
+      }),
+      { remainingRequests: 49, remainingTokens: undefined, limitRequests: 50 }
+    )
+  })
+
   it("knows nothing of -1, garbage and silence", () => {
     const nothing = { remainingRequests: undefined, remainingTokens: undefined }
     assert.deepStrictEqual(of({}), nothing)
