@@ -37,6 +37,7 @@ const shown = [
   "false_refusal_ratio",
   "ledger_mismatch_usd",
   "leak_return_s",
+  "phantom_ratio",
   "used_ratio",
   "unavailable_ratio",
   "redis_timeout_ratio",

@@ -6,6 +6,7 @@ import { Effect, Exit, Fiber, ManagedRuntime } from "effect"
 import * as Caller from "../../../src/domain/caller.ts"
 import { cost } from "../../../src/domain/catalog.ts"
 import { RedisClient } from "../../../src/layers/redis/client.ts"
+import { Outbox } from "../../../src/layers/ledger/outbox.ts"
 import { Budget } from "../../../src/services/budget.ts"
 import type { BudgetReservation, Spending } from "../../../src/services/budget.ts"
 import { Ledger } from "../../../src/services/ledger.ts"
@@ -43,7 +44,7 @@ const runtime = ManagedRuntime.make(
       reservationMs: setup.reservationMs
     },
     ...(setup.faults === 0 ? {} : { faults: Faults.layer(setup.faults, draw(setup.seed, "faults"), counts) }),
-    ...(setup.postgresUrl === undefined ? {} : { postgresUrl: setup.postgresUrl })
+    ...(setup.postgresUrl === undefined ? {} : { postgresUrl: setup.postgresUrl, claimMs: setup.claimMs })
   })
 )
 
@@ -169,6 +170,7 @@ serveParent({
     runtime.runPromise(
       Effect.gen(function* () {
         const ledger = yield* Ledger
+        yield* (yield* Outbox).drained
         yield* ledger.flush
         return yield* ledger.sum({ tenant: caller.tenant, fromMs: 0, toMs: 8_640_000_000_000_000 })
       })

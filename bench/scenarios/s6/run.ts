@@ -65,6 +65,7 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
     callMs,
     callers,
     cap,
+    claimMs,
     faults,
     kills,
     late,
@@ -94,6 +95,7 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
       callMs,
       pauseMs,
       reservationMs,
+      claimMs,
       faults,
       twice,
       late,
@@ -113,7 +115,8 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
   const killedAt = new Map<string, number>()
   try {
     const fresh = Array.from({ length: processes }, (_, index) => launch(`p${index}`, {}))
-    await Promise.all([auditor.ask("ready"), ...fresh.map(({ process }) => process.ask("ready"))])
+    await auditor.ask("ready")
+    await Promise.all([...fresh.map(({ process }) => process.ask("ready"))])
     proxied.dropShare(heldShare, seed, heldFactor * timeoutMs)
     await Promise.all(fresh.map(({ process }) => process.ask("go")))
     members = fresh
@@ -183,6 +186,16 @@ const known = (one: ToldBy.Told, killedMs: number, toldMs: number): ToldBy.Told 
   return one
 }
 
+/**
+ * What the books may hold beyond what was really spent: what is booked as estimated because its process was killed, and
+ * whatever that process had not told any more.
+ */
+const allowance = (told: ReadonlyArray<ToldBy.Told>): number =>
+  told.reduce((sum, { answer, cost, estimate, granted, settledMs }) => {
+    if (answer === "none") return sum + estimate
+    return answer === "admitted" && settledMs === Infinity ? sum + Math.max(0, granted - cost) : sum
+  }, 0)
+
 const figures = ({
   booked,
   cap,
@@ -214,14 +227,11 @@ const figures = ({
     of.reduce((total, one) => total + what(one), 0)
   const calls = counted.reduce((total, one) => total + one.calls, 0)
   const spent = History.reallySpent(told)
+  const asKnown = told.map((one) => known(one, killedAt.get(one.process) ?? Infinity, toldMs))
+  const explained = spent + allowance(asKnown)
   return {
     overshoot_ratio: History.overshoot(told, cap),
-    false_refusal_ratio:
-      History.falseRefusals(
-        told.map((one) => known(one, killedAt.get(one.process) ?? Infinity, toldMs)),
-        cap,
-        toldMs
-      ).length / Math.max(1, told.length),
+    false_refusal_ratio: History.falseRefusals(asKnown, cap, toldMs).length / Math.max(1, told.length),
     ledger_mismatch_usd:
       booked === undefined || status === undefined ? undefined : usd(Math.abs(status.spent - booked)),
     leak_return_s: open.length === 0 ? 0 : Math.max(0, quietAt - Math.max(lastExpiry, lastEnd)) / 1_000,
@@ -239,6 +249,8 @@ const figures = ({
     really_spent_usd: usd(spent),
     // What killed calls were booked as, beyond what they did cost.
     estimated_usd: usd(sum(open, ({ cost, granted }) => granted - cost)),
+    // Spent by nobody: reservations of calls that never were, which came to be booked.
+    phantom_ratio: status === undefined ? undefined : Math.max(0, status.spent - explained) / cap,
     reserved_after_usd: status === undefined ? undefined : usd(status.reserved),
     clean_exits: clean ? 1 : 0
   }

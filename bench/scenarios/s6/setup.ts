@@ -29,6 +29,8 @@ export interface Setup {
   /** Pause of a refused caller. */
   readonly pauseMs: number
   readonly reservationMs: number
+  /** What a killed process was writing to the books is taken over after so long. */
+  readonly claimMs: number
   /** Share of the calls to Redis whose answer does not come in time. */
   readonly faults: number
   /** Share of the calls that are settled twice, and of those that are settled after their reservation has expired. */
@@ -63,7 +65,7 @@ export type Event =
 /** The shape of a run. */
 export interface Shape extends Pick<
   Setup,
-  "timeoutMs" | "cap" | "callers" | "callMs" | "pauseMs" | "reservationMs" | "faults" | "twice" | "late"
+  "timeoutMs" | "cap" | "callers" | "callMs" | "pauseMs" | "reservationMs" | "claimMs" | "faults" | "twice" | "late"
 > {
   readonly processes: number
   readonly runMs: number
@@ -82,6 +84,7 @@ export const shapes: { readonly [size in "full" | "small"]: Shape } = {
     callMs: [1_000, 5_000],
     pauseMs: 2_000,
     reservationMs: 15_000,
+    claimMs: 30_000,
     faults: 0.1,
     twice: 0.05,
     late: 0.002,
@@ -97,6 +100,7 @@ export const shapes: { readonly [size in "full" | "small"]: Shape } = {
     callMs: [100, 500],
     pauseMs: 250,
     reservationMs: 2_500,
+    claimMs: 3_000,
     faults: 0.1,
     twice: 0.05,
     late: 0.01,
