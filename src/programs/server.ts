@@ -16,8 +16,10 @@ import "effect/schema/SchemaJITCompiler/enable"
 import type { ResolvedConfig } from "../domain/config.ts"
 import type { StoreError } from "../domain/errors.ts"
 import * as NodeExchange from "../layers/exchange/node.ts"
+import { StoreHealth } from "../services/store-health.ts"
 import { Tenants } from "../services/tenants.ts"
 import { Timers } from "../services/timers.ts"
+import * as AdminRoutes from "./admin/routes.ts"
 import * as Ballast from "./ballast.ts"
 import { newId } from "./request.ts"
 import * as ClientErrors from "./server/client-errors.ts"
@@ -59,6 +61,7 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
     const timers = Context.get(context, Timers)
     const state = { draining: false }
     const draining = () => state.draining
+    const stores = Context.get(context, StoreHealth).states
     const startedAt = Math.floor(clock.currentTimeMillisUnsafe() / 1000)
 
     const handlerOf = Routes.handlers(
@@ -84,7 +87,7 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
     if (config.server.maxConnections !== undefined) server.maxConnections = config.server.maxConnections
     const otherRoutes = Layer.mergeAll(
       OtherRoutes.api({ draining, startedAt }),
-      OtherRoutes.health({ draining, startedAt })
+      OtherRoutes.health({ draining, startedAt, stores })
     )
     const scope = yield* Effect.scope
     const other = yield* NodeHttpServer.makeHandler(yield* HttpRouter.toHttpEffect(otherRoutes), { scope })
@@ -100,9 +103,10 @@ export const start = (config: ResolvedConfig): Effect.Effect<Running, ServeError
 
     const admin = Http.createServer()
     const adminRoutes = Layer.mergeAll(
-      OtherRoutes.health({ draining, startedAt }),
+      OtherRoutes.health({ draining, startedAt, stores }),
       PrometheusMetrics.layerHttp(),
-      ProcessMetrics.layer
+      ProcessMetrics.layer,
+      AdminRoutes.routes(config.adminToken)
     )
     admin.on("request", yield* NodeHttpServer.makeHandler(yield* HttpRouter.toHttpEffect(adminRoutes), { scope }))
 

@@ -9,6 +9,7 @@ import { errorBody, retryAfterMs, rowOf } from "../../domain/error-table.ts"
 import { RequestError } from "../../domain/errors.ts"
 import type { AuthError } from "../../domain/errors.ts"
 import { Catalog } from "../../services/catalog.ts"
+import type { StoreChange } from "../../services/store-health.ts"
 import { Tenants } from "../../services/tenants.ts"
 import { newId } from "../request.ts"
 import { tenantFor } from "./identify.ts"
@@ -19,6 +20,8 @@ export interface Options {
   readonly draining: () => boolean
   /** Epoch seconds, shown as the models' `created`. */
   readonly startedAt: number
+  /** How the stores are, where there are any. */
+  readonly stores?: Effect.Effect<ReadonlyArray<StoreChange>>
 }
 
 const modelBody = (model: Model, created: number) => ({
@@ -50,13 +53,18 @@ const refuse = (error: RequestError | AuthError) =>
 /** Liveness: the process answers. Never depends on a provider or a store. */
 const alive = Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "alive" }))
 
-/** Health routes, for the main port and the admin port alike. */
+/**
+ * Health routes, for the main port and the admin port alike. A store that is
+ * away is told and makes nobody unready: the service goes on without it.
+ */
 export const health = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
-  const ready = Effect.sync(() =>
-    options.draining()
-      ? HttpServerResponse.jsonUnsafe({ status: "draining" }, { status: 503 })
-      : HttpServerResponse.jsonUnsafe({ status: "ready" })
-  )
+  const ready = Effect.map(options.stores ?? Effect.succeed([]), (states) => {
+    const stores = Object.fromEntries(states.map(({ store, up }) => [store, up ? "up" : "away"]))
+    const detail = states.length === 0 ? {} : { stores }
+    return options.draining()
+      ? HttpServerResponse.jsonUnsafe({ status: "draining", ...detail }, { status: 503 })
+      : HttpServerResponse.jsonUnsafe({ status: "ready", ...detail })
+  })
   return HttpRouter.addAll([
     HttpRouter.route("GET", "/livez", alive),
     HttpRouter.route("GET", "/health/liveliness", alive),

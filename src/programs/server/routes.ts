@@ -3,13 +3,12 @@
  * the one place where every error becomes a response and every request a
  * record, whether or not it got as far as the guards.
  */
-import { Cause, Context, Effect, Exit, Option, Random, Result, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Random, Result, Scope } from "effect"
 import { anonymous } from "../../domain/caller.ts"
 import type { Caller } from "../../domain/caller.ts"
 import { keyOf } from "../../domain/error-table.ts"
-import { ShutdownError } from "../../domain/errors.ts"
+import { LeaseError, ShutdownError } from "../../domain/errors.ts"
 import type { BallastError } from "../../domain/errors.ts"
-import * as IdempotencyMemory from "../../layers/idempotency/memory.ts"
 import { Brownout } from "../../services/brownout.ts"
 import type { Exchange, Handler } from "../../services/exchange.ts"
 import * as Guard from "../../services/guard.ts"
@@ -40,14 +39,13 @@ export interface Options extends Identify.Options {
 }
 
 /** Build the handlers of the hot routes once; they keep the guards' context. */
-export const handlers = (options: Options, context: Context.Context<Guards>) => {
+export const handlers = (options: Options, context: Context.Context<Guards | Idempotency>) => {
   const timers = Context.get(context, Timers)
   const telemetry = Context.get(context, Telemetry)
   const random = Context.get(context, Random.Random)
   const { refusal: help } = Context.get(context, Brownout)
   const now = timers.now
-  // Without a port for it in the context, answers are kept in this process alone.
-  const idempotency = Option.getOrElse(Context.getOption(context, Idempotency), () => IdempotencyMemory.inProcess(now))
+  const idempotency = Context.get(context, Idempotency)
 
   /** The record of an exchange whose caller is known. */
   const recordOf = (exchange: Exchange, operation: RequestRecord["operation"], caller: Caller): RequestRecord =>
@@ -168,7 +166,8 @@ export const handlers = (options: Options, context: Context.Context<Guards>) => 
     Effect.suspend(() => {
       const requestId = record?.id ?? newId(random)
       if (Cause.hasInterruptsOnly(cause)) {
-        return record === undefined ? Effect.void : respond(exchange, record, stopped(requestId))
+        if (record === undefined) return Effect.void
+        return respond(exchange, record, record.outcome === "LeaseError.Lost" ? lost(requestId) : stopped(requestId))
       }
       if (exchange.begun()) {
         exchange.write(`data: ${Refusal.defectBody(requestId)}\n\n`)
@@ -224,6 +223,10 @@ const drainingPauseMs = 100
 
 const stopped = (requestId: string) =>
   new ShutdownError({ requestId, reason: { _tag: "Draining", retryAfterMs: drainingPauseMs } })
+
+/** The place of the call went to somebody else: there is none for it before the next answer is over. */
+const lost = (requestId: string) =>
+  new LeaseError({ requestId, reason: { _tag: "Lost", retryAfterMs: drainingPauseMs } })
 
 /** Names and stack frames of the defects; never their messages, which may quote a prompt. */
 const defectNames = (cause: Cause.Cause<unknown>): ReadonlyArray<string> =>
