@@ -19,7 +19,7 @@ export const wholeNumber = (name: string, min: number, max: number) =>
   )
 
 /** `--json`: for programs. */
-export const jsonFlag = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON"))
+export const jsonFlag = Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("Print JSON"))
 
 /** `--reason TEXT`: mandatory for everything that is written into the audit table. */
 export const reasonFlag = Flag.String("reason").pipe(

@@ -5,6 +5,7 @@ import type { KeyInfo } from "../../domain/api-key.ts"
 import { Scope, scopes as allScopes } from "../../domain/api-key.ts"
 import { TenantId } from "../../domain/caller.ts"
 import type { ResolvedConfig } from "../../domain/config.ts"
+import type { StoreError } from "../../domain/errors.ts"
 import { Keys } from "../../services/keys.ts"
 import type { NewKey } from "../../services/keys.ts"
 import { durationFlag, moment } from "./amounts.ts"
@@ -13,7 +14,7 @@ import * as Stores from "./stores.ts"
 import { table } from "./table.ts"
 
 /** Run `work` on the keys of the configuration. */
-const withKeys = <A, E>(config: ResolvedConfig, work: (keys: Keys["Service"]) => Effect.Effect<A, E>) =>
+const withKeys = <A>(config: ResolvedConfig, work: (keys: Keys["Service"]) => Effect.Effect<A, StoreError>) =>
   Effect.flatMap(Keys, work).pipe(
     Effect.provide(Stores.kept(config)),
     Effect.catchTag("StoreError", (error) => Stores.explain(error))
@@ -138,7 +139,10 @@ const revoke = Command.make(
       () => `Key ${info.id} of tenant ${info.tenant} is revoked. Running servers refuse it within a second.`
     )
   })
-).pipe(Command.withDescription("Refuse a key from now on, in all processes within a second"), Command.withShortDescription("Revoke a key"))
+).pipe(
+  Command.withDescription("Refuse a key from now on, in all processes within a second"),
+  Command.withShortDescription("Revoke a key")
+)
 
 const rotate = Command.make(
   "rotate",
@@ -158,7 +162,9 @@ const rotate = Command.make(
     yield* show(config, json, yield* withKeys(config, (keys) => keys.rotate(key, overlap, act)))
   })
 ).pipe(
-  Command.withDescription("Make a new key in place of one, which is good for the overlap (a day where missing) and then ends"),
+  Command.withDescription(
+    "Make a new key in place of one, which is good for the overlap (a day where missing) and then ends"
+  ),
   Command.withShortDescription("Replace a key")
 )
 

@@ -10,8 +10,8 @@ import { CommandError } from "./failure.ts"
 
 /** The configuration of `--config`, or where it is looked for. */
 export const load = Effect.fnUntraced(function* (file: Option.Option<string>) {
-  const Config = yield* Effect.promise(() => import("../config.ts"))
-  return yield* Config.load(Option.getOrUndefined(file))
+  const { load: read } = yield* Effect.promise(() => import("../config.ts"))
+  return yield* read(Option.getOrUndefined(file))
 })
 
 /** The configured Postgres, or what to do where there is none that outlives the command. */
