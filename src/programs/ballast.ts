@@ -15,8 +15,6 @@ import * as BrownoutConfig from "../layers/brownout/config.ts"
 import * as BulkheadMemory from "../layers/bulkhead/memory.ts"
 import * as CatalogConfig from "../layers/catalog/config.ts"
 import * as HedgingMemory from "../layers/hedging/memory.ts"
-import * as KillSwitchMemory from "../layers/kill-switch/memory.ts"
-import * as PacerMemory from "../layers/pacer/memory.ts"
 import { anthropic } from "../layers/provider/anthropic.ts"
 import * as Auth from "../layers/provider/auth.ts"
 import { azure, openai, openaiCompatible } from "../layers/provider/openai.ts"
@@ -65,8 +63,6 @@ const over = <E>(
     BulkheadMemory.layer(policies.bulkhead, bulkheads(config)),
     CatalogConfig.layer(config.models),
     HedgingMemory.layer(policies.hedge),
-    KillSwitchMemory.layer(config.killSwitches),
-    PacerMemory.layer(pacing(config)),
     upstreams,
     RetryPolicyFullJitter.layer(policies.retry),
     RouterOrdered.layer,
@@ -80,12 +76,6 @@ const over = <E>(
 
 const bulkheads = (config: ResolvedConfig) =>
   Object.fromEntries(Object.values(config.providers).map(({ bulkhead, name }) => [name, bulkhead]))
-
-const pacing = ({ policies, providers }: ResolvedConfig): PacerMemory.PacerOptions => ({
-  policy: policies.pacing,
-  providers: Object.fromEntries(Object.values(providers).map(({ limits, name }) => [name, limits])),
-  processes: policies.retry.processes
-})
 
 /** The configured upstreams behind the `Provider` port, over the production transport. */
 const provider = (config: ResolvedConfig) =>

@@ -15,8 +15,10 @@ import type { BudgetCaps } from "../services/budget-caps.ts"
 import type { CircuitBreaker } from "../services/circuit-breaker.ts"
 import type { Idempotency } from "../services/idempotency.ts"
 import type { Keys } from "../services/keys.ts"
+import type { KillSwitch } from "../services/kill-switch.ts"
 import type { Leases } from "../services/leases.ts"
 import type { Ledger } from "../services/ledger.ts"
+import type { Pacer } from "../services/pacer.ts"
 import type { RateLimiter } from "../services/rate-limiter.ts"
 import type { RetryBudget } from "../services/retry-budget.ts"
 import type { StoreHealth } from "../services/store-health.ts"
@@ -25,7 +27,7 @@ import type { Timers } from "../services/timers.ts"
 import * as Memory from "./stores/memory.ts"
 
 /** What is counted now. */
-export type Counted = Budget | CircuitBreaker | Idempotency | Leases | RateLimiter | RetryBudget
+export type Counted = Budget | CircuitBreaker | Idempotency | KillSwitch | Leases | Pacer | RateLimiter | RetryBudget
 
 /** What has to be true tomorrow. */
 export type Kept = Audit | BudgetCaps | Keys | Ledger | Tenants

@@ -20,8 +20,8 @@ const refuse = ({ kind, note, target }: Switch) =>
   )
 
 /** `initial` switches are off from the start. With no switch off a check is one comparison. */
-export const layer = (initial: ReadonlyArray<Switch> = []): Layer.Layer<KillSwitch> =>
-  Layer.sync(KillSwitch, () => {
+export const make = (initial: ReadonlyArray<Switch> = []): Effect.Effect<KillSwitch["Service"]> =>
+  Effect.sync(() => {
     const switches = new Map<string, Switch>(initial.map((each) => [keyOf(each.kind, each.target), each]))
     return KillSwitch.of({
       check: ({ feature, model, tenant }) => {
@@ -42,3 +42,7 @@ export const layer = (initial: ReadonlyArray<Switch> = []): Layer.Layer<KillSwit
       list: Effect.sync(() => [...switches.values()])
     })
   })
+
+/** {@link make} as a layer. */
+export const layer = (initial: ReadonlyArray<Switch> = []): Layer.Layer<KillSwitch> =>
+  Layer.effect(KillSwitch, make(initial))

@@ -6,14 +6,17 @@ import { Fleet } from "../../layers/admission/fleet.ts"
 import * as BudgetRedis from "../../layers/budget/redis.ts"
 import * as CircuitBreakerRedis from "../../layers/circuit-breaker/redis.ts"
 import * as IdempotencyRedis from "../../layers/idempotency/redis.ts"
+import * as KillSwitchRedis from "../../layers/kill-switch/redis.ts"
 import * as LeasesRedis from "../../layers/leases/redis.ts"
+import * as Outbox from "../../layers/ledger/outbox.ts"
+import * as PacerRedis from "../../layers/pacer/redis.ts"
 import * as RateLimiterRedis from "../../layers/rate-limiter/redis.ts"
 import * as RedisClient from "../../layers/redis/client.ts"
-import * as RetryBudgetMemory from "../../layers/retry-budget/memory.ts"
+import * as RetryBudgetRedis from "../../layers/retry-budget/redis.ts"
 import type { StoreHealth } from "../../services/store-health.ts"
 import type { Timers } from "../../services/timers.ts"
 import type { Counted, Kept } from "../stores.ts"
-import { pools } from "./memory.ts"
+import { pacing, pools } from "./memory.ts"
 
 /** Counters of the fleet. */
 export const counted = (
@@ -28,8 +31,11 @@ export const counted = (
     BudgetRedis.layer(policies.budgets),
     CircuitBreakerRedis.layer(policies.breaker, pools(config)),
     IdempotencyRedis.layer(),
+    KillSwitchRedis.layer(config.killSwitches),
     LeasesRedis.layer(policies.leases, fleet),
+    PacerRedis.layer({ ...pacing(config), safety: redis.safety }),
     RateLimiterRedis.layer(policies.rateLimits, fleet),
-    RetryBudgetMemory.layer(policies.retry)
+    RetryBudgetRedis.layer(policies.retry),
+    books ? Layer.effectDiscard(Outbox.make()) : Layer.empty
   ).pipe(Layer.provide(Admission.layer(books)), Layer.provide(RedisClient.layer(redis)))
 }
