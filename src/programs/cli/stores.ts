@@ -2,7 +2,7 @@
  * The stores of a configuration, for commands that act on them, and who acts.
  * What cannot be done says what to do first.
  */
-import { Config, Console, Effect, Layer, Option } from "effect"
+import { Config, Console, Effect, Layer, Logger, Option } from "effect"
 import type { PostgresConfig, ResolvedConfig } from "../../domain/config.ts"
 import type { StoreError } from "../../domain/errors.ts"
 import type { Act } from "../../services/keys.ts"
@@ -48,6 +48,9 @@ export const explain = (error: StoreError): CommandError => {
   }
 }
 
+/** stdout is for the result alone. */
+const toStderr = Layer.succeed(Logger.LogToStderr, true)
+
 /** Keys, caps, books and the audit table in Postgres. */
 export const kept = (config: ResolvedConfig) =>
   Layer.unwrap(
@@ -62,7 +65,7 @@ export const kept = (config: ResolvedConfig) =>
       )
       return Stores.kept(config, postgres).pipe(Layer.provide(Layer.merge(Health.layer, Wheel.layer)))
     })
-  )
+  ).pipe(Layer.provide(toStderr))
 
 /** The same and the counters, in Redis where one is configured. */
 export const all = (config: ResolvedConfig) =>
@@ -74,7 +77,7 @@ export const all = (config: ResolvedConfig) =>
       )
       return Stores.layer(config).pipe(Layer.provide(Wheel.layer))
     })
-  )
+  ).pipe(Layer.provide(toStderr))
 
 /** The client alone, and what sums costs. */
 export const costs = (config: ResolvedConfig) =>
@@ -94,7 +97,7 @@ export const costs = (config: ResolvedConfig) =>
         Layer.provide(Layer.merge(Health.layer, Wheel.layer))
       )
     })
-  )
+  ).pipe(Layer.provide(toStderr))
 
 /** Who acts here: `cli:` and the name that the system gives, which is a claim and no proof. */
 export const act = (reason: string): Effect.Effect<Act> =>

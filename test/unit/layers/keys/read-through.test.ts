@@ -226,6 +226,26 @@ describe("rows read through", () => {
     )
   }
 
+  it.effect("in doubt are read again before they are used; with the store away they go on", () =>
+    Effect.gen(function* () {
+      const { cache, rows, state, value } = yield* world()
+      yield* value("a")
+      yield* value("x")
+      rows.set("a", "new")
+      rows.set("x", "9")
+      cache.doubt()
+      assert.isUndefined(cache.peek("a"))
+      assert.isUndefined(cache.peek("x"))
+      assert.strictEqual(yield* value("a"), "new")
+      assert.strictEqual(yield* value("x"), "9")
+      assert.isTrue(Exit.isExit(cache.load("a")))
+      state.broken = true
+      state.healthy = false
+      cache.doubt()
+      assert.strictEqual(cache.peek("a")?.value, "new")
+    })
+  )
+
   it.effect("made-up ids fill no memory and push no row out", () =>
     Effect.gen(function* () {
       const { cache, value } = yield* world({ max: 2 })
