@@ -83,7 +83,6 @@ export const make = Effect.fnUntraced(function* (initial: ReadonlyArray<Switch> 
     if (!client.usable()) return Effect.void
     const learned = Effect.flatMap(client.run<ReadonlyArray<string>>(all, [hash], []), (texts) =>
       Effect.suspend(() => {
-console.log("GOT", texts, [...pending])
         const there = new Set(texts.map((text) => fieldOf(parse(text))))
         // Redis has lost what was done by hand.
         for (const [field, text] of seen) {
@@ -95,7 +94,7 @@ console.log("GOT", texts, [...pending])
     const told = Effect.suspend(() =>
       Effect.forEach([...pending], ([field, one]) => tell(field, one), { discard: true })
     )
-    return Effect.andThen(Effect.ignore(Effect.tapCause(learned, (c) => Effect.sync(() => console.log("ERR", String(c), c)))), told)
+    return Effect.andThen(Effect.ignore(learned), told)
   })
 
   const heard = yield* Effect.forkScoped(listen(client, channel, (message) => void run(take(message))))
