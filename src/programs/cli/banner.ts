@@ -23,13 +23,19 @@ export const banner = (config: ResolvedConfig, version: string, bound: Bound = c
   const key = auth.keys[0]?.key.label
   const tenants = new Set(auth.keys.map((each) => each.tenant)).size
   const chat = models.find((model) => model.kind === "chat")
-  const header = auth.mode === "keys" ? ` -H "authorization: Bearer $${key ?? "KEY"}"` : ""
+  const mode =
+    auth.mode === "open"
+      ? "open: no key is asked for, on this machine only"
+      : auth.mode === "store"
+        ? "store: keys in Postgres (ballast keys)"
+        : `keys: ${tenants} tenant${tenants === 1 ? "" : "s"}`
+  const header = auth.mode !== "open" ? ` -H "authorization: Bearer $${key ?? "KEY"}"` : ""
   const body = `{"model":"${chat?.alias ?? "MODEL"}","messages":[{"role":"user","content":"Hello"}]}`
   const simulated = Object.values(config.providers).every((provider) => provider.kind === "sim")
   return [
     `Ballast ${version} listens on ${base}`,
     "",
-    `  mode    ${auth.mode === "open" ? "open: no key is asked for, on this machine only" : `keys: ${tenants} tenant${tenants === 1 ? "" : "s"}`}`,
+    `  mode    ${mode}`,
     `  models  ${models.map((model) => model.alias).join(", ")}${simulated ? " (simulated: no key, no cost)" : ""}`,
     `  admin   ${url(server.adminHost, bound.adminPort)}/metrics`,
     ...(chat === undefined

@@ -31,7 +31,7 @@ export const pacing = ({ policies, providers }: ResolvedConfig): PacerMemory.Pac
   processes: policies.retry.processes
 })
 
-/** Callers as the configuration names them; in mode `store` by keys that end with this process. */
+/** Callers as the configuration names them. */
 export const tenants = ({ auth }: ResolvedConfig): Layer.Layer<Tenants> =>
   auth.mode === "open" ? TenantsConfig.layerOpen() : TenantsConfig.layerKeys(auth.keys)
 
@@ -52,8 +52,8 @@ export const counted = (config: ResolvedConfig): Layer.Layer<Counted, never, Kep
 
 /** Books and keys of this process. */
 export const kept = (config: ResolvedConfig): Layer.Layer<Kept> =>
-  // Merged last, the configured tenants replace those of the keys in memory.
-  Layer.merge(KeysMemory.layer, tenants(config)).pipe(
+  // Merged last, the configured tenants replace those of the keys in memory; in mode `store` those are the ones.
+  Layer.merge(KeysMemory.layer, config.auth.mode === "store" ? Layer.empty : tenants(config)).pipe(
     Layer.merge(BudgetCapsConfig.layer(config.policies.budgets)),
     Layer.merge(LedgerMemory.layer),
     Layer.provideMerge(AuditMemory.layer)
