@@ -9,7 +9,7 @@
  * that need more use several prefixes.
  */
 import { createHash } from "node:crypto"
-import { Context, Effect, Layer, Queue } from "effect"
+import { Context, Deferred, Effect, Layer, Queue } from "effect"
 import type { Scope } from "effect"
 import { Redis } from "effect/persistence"
 import type { RedisConfig } from "../../domain/config.ts"
@@ -223,14 +223,23 @@ const connected = (connection: Ioredis.Connection, most: number): Effect.Effect<
 export const layer = (config: RedisConfig): Layer.Layer<RedisClient, never, StoreHealth | Timers> =>
   Layer.effect(RedisClient, make(config))
 
-/** Everything said on a channel, for as long as the scope lives; the messages are handed on as they come. */
+/**
+ * Everything said on a channel, for as long as the scope lives; the messages
+ * are handed on as they come. Returns once the channel is heard; where Redis is
+ * away, after a second, and the channel is heard once it is back.
+ */
 export const listen = (
   client: RedisClient["Service"],
   channel: string,
   onMessage: (message: string) => void
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const queue = yield* client.redis.subscribe(channel)
-    const pump = Effect.forever(Effect.map(Queue.take(queue), ({ message }) => onMessage(message)))
+    const heard = yield* Deferred.make<void>()
+    const pump = Effect.gen(function* () {
+      const queue = yield* client.redis.subscribe(channel)
+      Deferred.doneUnsafe(heard, Effect.void)
+      return yield* Effect.forever(Effect.map(Queue.take(queue), ({ message }) => onMessage(message)))
+    })
     yield* Effect.forkScoped(Effect.ignore(pump))
+    yield* Effect.timeoutOption(Deferred.await(heard), firstConnectionMs)
   })
