@@ -21,6 +21,8 @@ const targets = (overshoot: number): ReadonlyArray<Target> => [
   most("ledger_mismatch_usd", 0),
   most("leak_return_s", 1),
   most("reserved_after_usd", 0),
+  most("booked_missing", 0),
+  most("booked_twice", 0),
   // Questions without an answer must leave nothing behind.
   most("phantom_ratio", 0.01),
   // Else nobody raced for it, or nothing went wrong.

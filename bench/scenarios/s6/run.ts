@@ -3,7 +3,6 @@ import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Exit, Scope } from "effect"
 import * as FaultProxy from "../../support/fault-proxy.ts"
-import * as History from "../../support/history.ts"
 import { temporary } from "../../child/lifetime.ts"
 import type { Figures } from "../harness/case.ts"
 import { sharedMs } from "../s9/clock.ts"
@@ -11,6 +10,9 @@ import { draw } from "../s9/draw.ts"
 import * as Processes from "../s9/processes.ts"
 import type { Process } from "../s9/processes.ts"
 import type { Counts } from "../stores/faults.ts"
+import * as OwnDatabase from "../stores/own-database.ts"
+import * as FiguresOf from "./figures.ts"
+import type { Status } from "./figures.ts"
 import * as ToldBy from "./history.ts"
 import type { Policy, Setup, Shape } from "./setup.ts"
 
@@ -36,11 +38,6 @@ interface Member {
   readonly process: Process
 }
 
-interface Status {
-  readonly spent: number
-  readonly reserved: number
-}
-
 let runs = 0
 
 /** Look ten times a second until nothing is reserved; when that was (`Infinity`: never), and what was seen last. */
@@ -56,8 +53,6 @@ const quiet = async (
   }
   return { atMs: Infinity, status }
 }
-
-const usd = (micro: number): number => micro / 1_000_000
 
 const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultProxy): Promise<Figures> => {
   const { policy, postgresUrl, redisUrl, seed, sizes } = options
@@ -146,8 +141,9 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
     const codes = await Promise.all(members.map(({ process }) => process.ended))
     const endMs = sharedMs()
     const { atMs, status } = await quiet(auditor, endMs + reservationMs + quietMs)
-    const booked = postgresUrl === undefined ? undefined : await auditor.ask<{ readonly microUsd: number }>("books")
-    return figures({
+    const isOurs = postgresUrl !== undefined && policy !== "check-then-add"
+    const books = isOurs ? await auditor.ask<{ readonly microUsd: number }>("books") : undefined
+    return FiguresOf.of({
       told: [...journals].flatMap(([name, journal]) => ToldBy.read(name, journal)),
       cap,
       reservationMs,
@@ -157,102 +153,12 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
       killedAt,
       quietAt: atMs,
       status,
-      booked: booked?.microUsd
+      sum: books?.microUsd,
+      entries: isOurs ? await OwnDatabase.booked(postgresUrl) : undefined
     })
   } finally {
     await Promise.all(members.map(({ process }) => process.kill()))
     await auditor.kill()
-  }
-}
-
-interface Seen {
-  readonly told: ReadonlyArray<ToldBy.Told>
-  readonly cap: number
-  readonly reservationMs: number
-  /** From the end of a call to the moment at which its money must be free. */
-  readonly toldMs: number
-  readonly counted: ReadonlyArray<Counts>
-  readonly clean: boolean
-  readonly killedAt: ReadonlyMap<string, number>
-  readonly quietAt: number
-  readonly status: Status | undefined
-  readonly booked: number | undefined
-}
-
-/** A process that is killed takes with it what it had not yet told the store: whether it had, nobody can know. */
-const known = (one: ToldBy.Told, killedMs: number, toldMs: number): ToldBy.Told => {
-  if (one.answer === "admitted" && one.settledMs + toldMs > killedMs) return { ...one, settledMs: Infinity }
-  if (one.answer === "unavailable" && one.answeredMs + toldMs > killedMs) return { ...one, answer: "none" }
-  return one
-}
-
-/**
- * What the books may hold beyond what was really spent: what is booked as estimated because its process was killed, and
- * whatever that process had not told any more.
- */
-const allowance = (told: ReadonlyArray<ToldBy.Told>): number =>
-  told.reduce((sum, { answer, cost, estimate, granted, settledMs }) => {
-    if (answer === "none") return sum + estimate
-    return answer === "admitted" && settledMs === Infinity ? sum + Math.max(0, granted - cost) : sum
-  }, 0)
-
-const figures = ({
-  booked,
-  cap,
-  clean,
-  counted,
-  killedAt,
-  quietAt,
-  reservationMs,
-  status,
-  told,
-  toldMs
-}: Seen): Figures => {
-  const admitted = told.filter(({ answer }) => answer === "admitted")
-  const open = admitted.filter(({ settledMs }) => settledMs === Infinity)
-  const refused = told.filter(({ answer }) => answer === "refused")
-  const unavailable = told.filter(({ answer }) => answer === "unavailable")
-  // A reservation of which nothing is heard expires so long after it was made at the latest.
-  const lastExpiry = Math.max(
-    0,
-    ...told
-      .filter(({ settledMs, answer }) => settledMs === Infinity && answer !== "refused")
-      .map(({ askedMs, answeredMs }) => (answeredMs === Infinity ? askedMs : answeredMs) + reservationMs)
-  )
-  const lastEnd = Math.max(
-    0,
-    ...admitted.filter(({ settledMs }) => settledMs !== Infinity).map(({ settledMs }) => settledMs)
-  )
-  const sum = (of: ReadonlyArray<ToldBy.Told>, what: (one: ToldBy.Told) => number) =>
-    of.reduce((total, one) => total + what(one), 0)
-  const calls = counted.reduce((total, one) => total + one.calls, 0)
-  const spent = History.reallySpent(told)
-  const asKnown = told.map((one) => known(one, killedAt.get(one.process) ?? Infinity, toldMs))
-  const explained = spent + allowance(asKnown)
-  return {
-    overshoot_ratio: History.overshoot(told, cap),
-    false_refusal_ratio: History.falseRefusals(asKnown, cap, toldMs).length / Math.max(1, told.length),
-    ledger_mismatch_usd:
-      booked === undefined || status === undefined ? undefined : usd(Math.abs(status.spent - booked)),
-    leak_return_s: open.length === 0 ? 0 : Math.max(0, quietAt - Math.max(lastExpiry, lastEnd)) / 1_000,
-    used_ratio: spent / cap,
-    unavailable_ratio: unavailable.length / Math.max(1, told.length),
-    redis_timeout_ratio: counted.reduce((total, one) => total + one.timedOut, 0) / Math.max(1, calls),
-    asked: told.length,
-    admitted: admitted.length,
-    refused: refused.length,
-    cut: admitted.filter(({ cut }) => cut).length,
-    killed: killedAt.size,
-    killed_in_flight: open.length,
-    counters_usd: status === undefined ? undefined : usd(status.spent),
-    books_usd: booked === undefined ? undefined : usd(booked),
-    really_spent_usd: usd(spent),
-    // What killed calls were booked as, beyond what they did cost.
-    estimated_usd: usd(sum(open, ({ cost, granted }) => granted - cost)),
-    // Spent by nobody: reservations of calls that never were, which came to be booked.
-    phantom_ratio: status === undefined ? undefined : Math.max(0, status.spent - explained) / cap,
-    reserved_after_usd: status === undefined ? undefined : usd(status.reserved),
-    clean_exits: clean ? 1 : 0
   }
 }
 
