@@ -115,14 +115,28 @@ export const make = Effect.fnUntraced(function* (config: PostgresConfig) {
       })
     )
 
-  /** Tell health what came of a question, and type its error. */
+  /**
+   * Tell health what came of a question, and type its error. Where a
+   * transaction's connection is lost, its ROLLBACK fails too, and the driver
+   * makes a defect of that: what it failed with first counts.
+   */
   const told = <A, E>(exit: Exit.Exit<A, E>, withinMs: number): Effect.Effect<A, Exclude<E, SqlError> | StoreError> =>
     Effect.matchCauseEffect(exit, {
       onSuccess: (value) => {
         health.ok("postgres")
         return Effect.succeed(value)
       },
-      onFailure: (cause) => Effect.failCause(Cause.map(cause, (error) => typed(error, withinMs)))
+      onFailure: (cause) => {
+        const { reasons } = cause
+        const known = reasons.every((reason) => reason._tag !== "Die" || isSqlError(reason.defect))
+        const first =
+          reasons.find((reason) => reason._tag === "Fail") ?? reasons.find((reason) => reason._tag === "Die")
+        return known && first?._tag === "Die" && isSqlError(first.defect)
+          ? Effect.fail(typed(first.defect, withinMs))
+          : known && first?._tag === "Fail"
+            ? Effect.fail(typed(first.error, withinMs))
+            : Effect.failCause(Cause.map(cause, (error) => typed(error, withinMs)))
+      }
     })
   const typed = <E>(error: E, withinMs: number): Exclude<E, SqlError> | StoreError => {
     // What is no SqlError is the caller's own, and says nothing of the store.
