@@ -11,6 +11,7 @@ import { sdk, sdkRetried } from "../baselines/sdk.ts"
 import { least, most } from "../harness/case.ts"
 import type { Bench, Case, Run } from "../harness/case.ts"
 import { inOnePiece, provider, shipped } from "../harness/common.ts"
+import type { PoliciesInput } from "../harness/common.ts"
 import * as Figures from "../harness/figures.ts"
 import * as Oracle from "./oracle.ts"
 import * as Trace from "./trace.ts"
@@ -25,6 +26,12 @@ const endS = 240
 const patienceMs = 30_000
 /** Whoever came so shortly before the trigger (s) met it too. */
 const affectedS = 10
+
+/** How soon an outage's end is seen. */
+const breaker = { openMs: 2_000, maxOpenMs: 2_000 }
+
+/** For comparison: nothing known of the limit, and nothing to be learned. After a 429 calls wait for its Retry-After all the same. */
+const unpaced = { learn: false }
 
 const lockout: Case = {
   variant: "lockout",
@@ -45,10 +52,10 @@ const lockout: Case = {
     policies: {
       ballast: shipped({
         bulkhead: { maxInFlight: 64 },
-        // How soon an outage's end is seen.
-        breaker: { openMs: 2_000, maxOpenMs: 2_000 },
+        breaker,
         pacing: { requestsPerMinute: limitPerS * 60, burstMs: 1_000 }
-      })
+      }),
+      "no-pacing": shipped({ bulkhead: { maxInFlight: 64 }, breaker, pacing: unpaced })
     },
     traffic: {
       outputTokens: { kind: "exponential", mean: 60, min: 1, max: 300 },
@@ -99,6 +106,14 @@ const kinds: ReadonlyArray<Kind> = [
   { suffix: "-tokens", unit: "tokens", burstMs: 60_000, about: "a limit on tokens, of which a minute may be saved up" }
 ]
 
+/** The deadline alone ends a wait: the longest one is out of its way. */
+const policy = (pacing: NonNullable<PoliciesInput["pacing"]>): PoliciesInput =>
+  shipped({
+    timeouts: { hardMs: deadlineMs, firstTokenMs: deadlineMs },
+    bulkhead: { maxInFlight: 64, maxQueue: 10_000, maxWaitMs: 2 * deadlineMs },
+    pacing
+  })
+
 const replay = ({ name, requests }: Trace.Recording, { about, burstMs, suffix, unit }: Kind): Case => {
   const lastS = requests.at(-1)?.atS ?? 1
   const costOf = ({ inputTokens, outputTokens }: { readonly inputTokens: number; readonly outputTokens: number }) =>
@@ -122,12 +137,8 @@ const replay = ({ name, requests }: Trace.Recording, { about, burstMs, suffix, u
         }
       },
       policies: {
-        ballast: shipped({
-          timeouts: { hardMs: deadlineMs, firstTokenMs: deadlineMs },
-          // The deadline alone ends a wait: the longest one is out of its way.
-          bulkhead: { maxInFlight: 64, maxQueue: 10_000, maxWaitMs: 2 * deadlineMs },
-          pacing: { ...limit, burstMs }
-        })
+        ballast: policy({ ...limit, burstMs }),
+        "no-pacing": policy(unpaced)
       },
       traffic: {
         ttftMs: { kind: "lognormal", median: 300, sigma: 0.4 },
