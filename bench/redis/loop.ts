@@ -75,9 +75,11 @@ export const run = async (
       fork(request(tick))
       if (tick === ticks - 1) resolve()
     })
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
     worker.postMessage({ startMs, intervalMs: 1_000 / perSecond, ticks } satisfies Schedule)
   })
   // The last ones settle; at most a second in all.
+  // oxlint-disable-next-line eslint/no-unmodified-loop-condition -- callbacks change it
   for (let turn = 0; turn < 100 && over < ticks; turn++)
     await new Promise((resolve) => setTimeout(resolve, holdMs / 10))
   const tookMs = performance.now() - since

@@ -153,7 +153,7 @@ const replay = ({ name, requests }: Trace.Recording, { about, burstMs, suffix, u
     },
     figures: (run) => {
       const good = run.endings.filter((ending) => Figures.goodShare([ending]) === 1).length
-      const shortestMs = run.visits.reduce((least, { serviceMs }) => Math.min(least, serviceMs), Infinity)
+      const shortestMs = run.visits.reduce((ms, { serviceMs }) => Math.min(ms, serviceMs), Infinity)
       const jobs = run.visits.map(({ atMs, inputTokens, outputTokens }) => ({
         atMs,
         latestMs: atMs + deadlineMs - shortestMs,

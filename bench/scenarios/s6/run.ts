@@ -111,7 +111,7 @@ const play = async (options: Options, shape: Shape, proxied: FaultProxy.FaultPro
   try {
     const fresh = Array.from({ length: processes }, (_, index) => launch(`p${index}`, {}))
     await auditor.ask("ready")
-    await Promise.all([...fresh.map(({ process }) => process.ask("ready"))])
+    await Promise.all(fresh.map(({ process }) => process.ask("ready")))
     proxied.dropShare(heldShare, seed, heldFactor * timeoutMs)
     await Promise.all(fresh.map(({ process }) => process.ask("go")))
     members = fresh

@@ -198,7 +198,7 @@ const historyOf = (journals: ReadonlyMap<string, string>, absences: ReadonlyArra
           })
       }
     }
-    for (const n of [...open.keys()]) close(n, Infinity, "open")
+    for (const n of Array.from(open.keys())) close(n, Infinity, "open")
   }
   return { holdings, absences, decisions }
 }

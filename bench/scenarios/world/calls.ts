@@ -26,10 +26,10 @@ export class CallFailed extends Error {
   readonly code: string
   /** The `Retry-After` of the answer, in ms. */
   readonly retryAfterMs: number | undefined
-  constructor(code: string, retryAfterMs?: number) {
+  constructor(code: string, afterMs?: number) {
     super(code)
     this.code = code
-    this.retryAfterMs = retryAfterMs
+    this.retryAfterMs = afterMs
   }
 }
 

@@ -109,7 +109,7 @@ class Batch {
     const { client, timers } = this.host
     const round = this.rounds
     this.sends++
-    const args = this.parts.flatMap(({ args }) => args)
+    const args = this.parts.flatMap((part) => part.args)
     args.unshift(client.key(""))
     client.runUnsafe(
       Lua.admit,

@@ -45,6 +45,31 @@ interface Counted {
 /** Counters are looked through for ended windows each time so many more of them were made. */
 const sweepEvery = 1_024
 
+/** What stands in the way of so much more; `undefined` where nothing does. */
+const inTheWay = (requestId: string | undefined, counted: ReadonlyArray<Counted>, microUsd: number, tokens: number) => {
+  for (const { applied, counter } of counted) {
+    const { cap } = applied
+    const usedMicroUsd = counter.microUsd + counter.reservedMicroUsd
+    if (cap.microUsd !== undefined && usedMicroUsd + microUsd > cap.microUsd) {
+      return Caps.exhausted(requestId, applied, "micro-usd", usedMicroUsd)
+    }
+    const usedTokens = counter.tokens + counter.reservedTokens
+    if (cap.tokens !== undefined && usedTokens + tokens > cap.tokens) {
+      return Caps.exhausted(requestId, applied, "tokens", usedTokens)
+    }
+  }
+  return undefined
+}
+
+const take = (counted: ReadonlyArray<Counted>, microUsd: number, tokens: number): void => {
+  for (const { counter } of counted) {
+    counter.reservedMicroUsd += microUsd
+    counter.reservedTokens += tokens
+  }
+}
+
+const keyOf = ({ name, window }: AppliedCap, at: number) => `${name}:${Windows.nameOf(window, at)}`
+
 /** Budgets of this process. */
 export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
   const clock = yield* Clock.Clock
@@ -56,8 +81,6 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
   const counters = new Map<string, Counter>()
   const prefix = Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
   let made = 0
-
-  const keyOf = ({ name, window }: AppliedCap, at: number) => `${name}:${Windows.nameOf(window, at)}`
 
   const keep = (key: string, counter: Counter): Counter => {
     if (counters.size % sweepEvery === 0) {
@@ -84,34 +107,6 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
     caps.every((applied) => counters.has(keyOf(applied, at)))
       ? Effect.succeed(caps.map((applied) => ({ applied, counter: counters.get(keyOf(applied, at))! })))
       : Effect.forEach(caps, (applied) => counterOf(applied, at))
-
-  /** What stands in the way of so much more; `undefined` where nothing does. */
-  const inTheWay = (
-    requestId: string | undefined,
-    counted: ReadonlyArray<Counted>,
-    microUsd: number,
-    tokens: number
-  ) => {
-    for (const { applied, counter } of counted) {
-      const { cap } = applied
-      const usedMicroUsd = counter.microUsd + counter.reservedMicroUsd
-      if (cap.microUsd !== undefined && usedMicroUsd + microUsd > cap.microUsd) {
-        return Caps.exhausted(requestId, applied, "micro-usd", usedMicroUsd)
-      }
-      const usedTokens = counter.tokens + counter.reservedTokens
-      if (cap.tokens !== undefined && usedTokens + tokens > cap.tokens) {
-        return Caps.exhausted(requestId, applied, "tokens", usedTokens)
-      }
-    }
-    return undefined
-  }
-
-  const take = (counted: ReadonlyArray<Counted>, microUsd: number, tokens: number): void => {
-    for (const { counter } of counted) {
-      counter.reservedMicroUsd += microUsd
-      counter.reservedTokens += tokens
-    }
-  }
 
   const reserveUnsafe =
     (request: BudgetRequest) =>

@@ -179,8 +179,9 @@ export const make = Effect.fnUntraced(function* (policy: LeasePolicy, fleet: Fle
   return LeasesPort.make({
     acquireUnsafe,
     held: (tenant) =>
-      Effect.catch(Effect.map(client.send<number>("ZCARD", client.key(keyOf(tenant))), Number), () =>
-        local.held(tenant)
+      client.send<number>("ZCARD", client.key(keyOf(tenant))).pipe(
+        Effect.map(Number),
+        Effect.catch(() => local.held(tenant))
       )
   })
 })

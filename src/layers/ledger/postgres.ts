@@ -52,14 +52,17 @@ export const make = (options?: Options): Effect.Effect<Ledger["Service"], never,
     let waiters: Array<Waiter> = []
     const pending = () => taken - gone
 
+    // Who is told may at once be back to wait again: never tell while going through the list itself.
     const leave = (count: number): void => {
       gone += count
-      for (const { done, target } of waiters) if (target <= gone) Deferred.doneUnsafe(done, Effect.void)
+      const told = waiters.filter(({ target }) => target <= gone)
       waiters = waiters.filter(({ target }) => target > gone)
+      for (const { done } of told) Deferred.doneUnsafe(done, Effect.void)
     }
     const fail = (error: StoreError): void => {
-      for (const { done } of waiters) Deferred.doneUnsafe(done, Effect.fail(error))
+      const told = waiters
       waiters = []
+      for (const { done } of told) Deferred.doneUnsafe(done, Effect.fail(error))
     }
 
     let failures = 0

@@ -266,7 +266,7 @@ export class Cell {
   /** Turn away all for whom the provider's pause is too long. */
   private sweep(now: number): void {
     if (!this.isPaused(now)) return
-    for (const waiter of [...this.queue.members]) {
+    for (const waiter of Array.from(this.queue.members)) {
       if (this.pausedUntil + this.needMs(waiter.request, now) > waiter.request.deadline.atMs) this.turnAway(waiter, now)
     }
   }

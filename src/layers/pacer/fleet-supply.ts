@@ -115,6 +115,13 @@ export interface FleetOptions {
   readonly changed: (pauseMs: number) => void
 }
 
+/** How long (ms) what is short of a need takes to come. */
+const short = (perMs: number | undefined, need: number, there: number): number =>
+  perMs === undefined ? 0 : Math.max(0, need - there) / perMs
+
+/** µs for one. */
+const us = (perMs: number | undefined): number => (perMs === undefined ? 0 : 1_000 / perMs)
+
 export class FleetSupply implements Supply {
   private readonly options: FleetOptions
   private readonly rates: Rates
@@ -152,8 +159,6 @@ export class FleetSupply implements Supply {
   wait(now: number, tokens: number, aheadRequests: number, aheadTokens: number): Wait {
     if (this.isAlone(now)) return this.local.wait(now, tokens, aheadRequests, aheadTokens)
     const { requests, tokens: tokensPerMs } = this.rates
-    const short = (perMs: number | undefined, need: number, there: number) =>
-      perMs === undefined ? 0 : Math.max(0, need - there) / perMs
     // As if nobody else asked: to wait in vain is better than to be refused for nothing.
     const forRequests = short(requests, aheadRequests, Math.max(0, this.requests - 1))
     const forTokens = short(tokensPerMs, aheadTokens, Math.max(0, this.tokens - tokens))
@@ -201,7 +206,6 @@ export class FleetSupply implements Supply {
 
   private get limit(): ReadonlyArray<number> {
     const { burstMs, requests, tokens } = this.rates
-    const us = (perMs: number | undefined) => (perMs === undefined ? 0 : 1_000 / perMs)
     // A bucket that holds less than one request would never let one leave.
     return [us(requests), us(tokens), Math.ceil(Math.max(burstMs * 1_000, us(requests)))]
   }
@@ -235,9 +239,9 @@ export class FleetSupply implements Supply {
         return
       }
       // Five numbers, as the script says.
-      const [requests = 0, tokens = 0, waitMs = 0, pauseMs = 0, ofTokens = 0] = reply as ReadonlyArray<number>
+      const [requests = 0, tokenCount = 0, waitMs = 0, pauseMs = 0, ofTokens = 0] = reply as ReadonlyArray<number>
       if (perMs > 0) this.requests += requests
-      if (tokensPerMs > 0) this.tokens += tokens
+      if (tokensPerMs > 0) this.tokens += tokenCount
       this.nextAt = at + waitMs
       this.scarce = ofTokens === 1 ? "tokens" : "requests"
       this.idle.arm(at + idleMs)

@@ -153,6 +153,34 @@ const waitMs = (gauge: Gauge, count: number, fullAt: number, now: number): numbe
   return wait <= toleranceMs ? 0 : wait
 }
 
+const refuse = (
+  requestId: string | undefined,
+  charges: ReadonlyArray<Charge>,
+  tokens: number,
+  at: number
+): RateLimitError => {
+  let worst: { rule: Rule; unit: LimitUnit; gauge: Gauge; asked: number; wait: number } | undefined
+  const consider = (rule: Rule, unit: LimitUnit, gauge: Gauge | undefined, asked: number, fullAt: number) => {
+    if (gauge === undefined) return
+    const wait = waitMs(gauge, asked, fullAt, at)
+    if (worst === undefined || wait > worst.wait) worst = { rule, unit, gauge, asked, wait }
+  }
+  for (const { bucket, rule } of charges) {
+    consider(rule, "requests", rule.requests, 1, bucket.requestsFullAt)
+    consider(rule, "tokens", rule.tokens, tokens, bucket.tokensFullAt)
+  }
+  // A refusal follows a charge that did not fit, so there is one.
+  const { asked, gauge, rule, unit, wait } = worst!
+  const where = { dimension: rule.dimension, unit, limit: gauge.limit }
+  return new RateLimitError({
+    ...Guard.withRequestId(requestId),
+    reason:
+      wait === Infinity
+        ? { _tag: "NeverFits", ...where, asked }
+        : { _tag: "Exceeded", ...where, windowMs, retryAfterMs: wait }
+  })
+}
+
 /** A limiter over the current Clock. Keys whose buckets are full again are forgotten as others are used. */
 export const make = Effect.fnUntraced(function* (limits: RateLimits, { burstMs, share }: Part = whole) {
   const clock = yield* Clock.Clock
@@ -166,34 +194,6 @@ export const make = Effect.fnUntraced(function* (limits: RateLimits, { burstMs, 
   let part = share()
   let rules = rulesFor(part)
   const buckets = new Buckets()
-
-  const refuse = (
-    requestId: string | undefined,
-    charges: ReadonlyArray<Charge>,
-    tokens: number,
-    at: number
-  ): RateLimitError => {
-    let worst: { rule: Rule; unit: LimitUnit; gauge: Gauge; asked: number; wait: number } | undefined
-    const consider = (rule: Rule, unit: LimitUnit, gauge: Gauge | undefined, asked: number, fullAt: number) => {
-      if (gauge === undefined) return
-      const wait = waitMs(gauge, asked, fullAt, at)
-      if (worst === undefined || wait > worst.wait) worst = { rule, unit, gauge, asked, wait }
-    }
-    for (const { bucket, rule } of charges) {
-      consider(rule, "requests", rule.requests, 1, bucket.requestsFullAt)
-      consider(rule, "tokens", rule.tokens, tokens, bucket.tokensFullAt)
-    }
-    // A refusal follows a charge that did not fit, so there is one.
-    const { asked, gauge, rule, unit, wait } = worst!
-    const where = { dimension: rule.dimension, unit, limit: gauge.limit }
-    return new RateLimitError({
-      ...Guard.withRequestId(requestId),
-      reason:
-        wait === Infinity
-          ? { _tag: "NeverFits", ...where, asked }
-          : { _tag: "Exceeded", ...where, windowMs, retryAfterMs: wait }
-    })
-  }
 
   const reserveUnsafe =
     (caller: Caller, estimate: number) =>

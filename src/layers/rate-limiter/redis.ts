@@ -37,20 +37,21 @@ interface Gauge {
   readonly limit: number
 }
 
+const gaugesIn = (dimension: Dimension, { requestsPerMinute, tokensPerMinute }: Limit, times: number) => [
+  ...(requestsPerMinute === undefined
+    ? []
+    : [{ dimension, unit: "requests" as const, limit: Math.floor(requestsPerMinute * times) }]),
+  ...(tokensPerMinute === undefined
+    ? []
+    : [{ dimension, unit: "tokens" as const, limit: Math.floor(tokensPerMinute * times) }])
+]
+
 const gaugesOf = (limits: RateLimits, factor: number): ReadonlyArray<Gauge> => {
-  const of = (dimension: Dimension, { requestsPerMinute, tokensPerMinute }: Limit, times: number) => [
-    ...(requestsPerMinute === undefined
-      ? []
-      : [{ dimension, unit: "requests" as const, limit: Math.floor(requestsPerMinute * times) }]),
-    ...(tokensPerMinute === undefined
-      ? []
-      : [{ dimension, unit: "tokens" as const, limit: Math.floor(tokensPerMinute * times) }])
-  ]
   return [
-    ...of("user", limits.user, factor),
-    ...of("ip", limits.ip, factor),
-    ...of("tenant", limits.tenant, factor),
-    ...of("global", limits.global, 1)
+    ...gaugesIn("user", limits.user, factor),
+    ...gaugesIn("ip", limits.ip, factor),
+    ...gaugesIn("tenant", limits.tenant, factor),
+    ...gaugesIn("global", limits.global, 1)
   ]
 }
 

@@ -79,6 +79,24 @@ interface Waiting {
 /** Longest that building the layer waits for the first connection; a Redis that is away is no reason not to start. */
 const firstConnectionMs = 1_000
 
+const plain =
+  (to: Ioredis.Connection) =>
+  <A>(command: string, ...args: ReadonlyArray<string>) =>
+    Effect.callback<A, Redis.RedisError>((resume) =>
+      to.call(command, args, (error, value) =>
+        // As above.
+        resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(new Redis.RedisError({ cause: error })))
+      )
+    )
+
+const asEffect = <A>(act: (done: Done<unknown>) => void): Effect.Effect<A, StoreError> =>
+  Effect.callback((resume) =>
+    act((error, value) =>
+      // What a script or a command returns is known to whoever wrote it.
+      resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error))
+    )
+  )
+
 /** A client over ioredis. Closes with the scope. */
 export const make = Effect.fnUntraced(function* (config: RedisConfig) {
   const timers = yield* Timers
@@ -157,24 +175,8 @@ export const make = Effect.fnUntraced(function* (config: RedisConfig) {
     }
     call("EVALSHA", [sha, ...rest], told, over)
   }
-  const asEffect = <A>(act: (done: Done<unknown>) => void): Effect.Effect<A, StoreError> =>
-    Effect.callback((resume) =>
-      act((error, value) =>
-        // What a script or a command returns is known to whoever wrote it.
-        resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error))
-      )
-    )
   const send = <A>(command: string, ...args: ReadonlyArray<string>) => asEffect<A>((done) => call(command, args, done))
 
-  const plain =
-    (to: Ioredis.Connection) =>
-    <A>(command: string, ...args: ReadonlyArray<string>) =>
-      Effect.callback<A, Redis.RedisError>((resume) =>
-        to.call(command, args, (error, value) =>
-          // As above.
-          resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(new Redis.RedisError({ cause: error })))
-        )
-      )
   const redis = yield* Redis.make({
     send: (command, ...args) => Effect.mapError(send(command, ...args), (cause) => new Redis.RedisError({ cause })),
     subscribe: Effect.fnUntraced(function* (channel, onMessage) {

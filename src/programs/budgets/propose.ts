@@ -33,13 +33,14 @@ const month = 30
 /** The least cap there is: one dollar a day, so that a tenant who has hardly begun is not locked out. */
 const least = 1_000_000
 
+const cap = (micro: number) => ({ microUsd: Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(micro)) })
+
 /** Caps in money for such a use; `undefined` for a tenant that has spent nothing, of whom nothing can be said. */
 export const propose = ({ days, factor, periodDays, plan, premiumFactor }: Usage): Caps | undefined => {
   const total = days.reduce((sum, { microUsd }) => sum + microUsd, 0)
   if (total <= 0) return undefined
   const busiest = days.reduce((most, { microUsd }) => Math.max(most, microUsd), 0)
   const room = factor * (plan === "premium" ? premiumFactor : 1)
-  const cap = (micro: number) => ({ microUsd: Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(micro)) })
   const day = Math.max(least, busiest * room)
   return { day: cap(day), month: cap(Math.max(day, (total / periodDays) * month * room)) }
 }

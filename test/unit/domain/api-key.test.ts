@@ -21,7 +21,7 @@ describe("a key", () => {
     const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     const { key } = ApiKey.format(new Uint8Array(ApiKey.randomBytes))
     assert.strictEqual(key.slice(0, -7), `blst_${"0".repeat(12)}_${"0".repeat(32)}`)
-    const value = [...key.slice(-7)].reduce((sum, letter) => sum * 32 + alphabet.indexOf(letter), 0)
+    const value = Array.from(key.slice(-7)).reduce((sum, letter) => sum * 32 + alphabet.indexOf(letter), 0)
     assert.strictEqual(value, crc32(key.slice(0, -7)))
   })
 

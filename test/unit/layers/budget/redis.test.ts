@@ -59,9 +59,9 @@ describe.skipIf(!breakable)("budgets over Redis", () => {
         const one = yield* Stores.process(options)
         const two = yield* Stores.process(options)
         const reservation = yield* one.budget.reserve(ask(100, 50, acme))
-        yield* until(Effect.map(used(two), ({ reserved, spent }) => spent === 150 && reserved === 0))
+        yield* until(Effect.map(used(two), (now) => now.spent === 150 && now.reserved === 0))
         reservation.settle(spent(20))
-        yield* until(Effect.map(used(two), ({ reserved, spent }) => spent === 20 && reserved === 0))
+        yield* until(Effect.map(used(two), (now) => now.spent === 20 && now.reserved === 0))
         const entries = yield* stream(two)
         assert.deepStrictEqual(
           entries.map(({ kind, microUsd }) => [kind, microUsd]),
@@ -148,7 +148,7 @@ describe.skipIf(!breakable)("budgets over Redis", () => {
         yield* until(
           Effect.map(
             Effect.orElseSucceed(used(one), () => ({ spent: -1, reserved: -1 })),
-            ({ reserved, spent }) => spent === 5 && reserved === 0
+            (now) => now.spent === 5 && now.reserved === 0
           )
         )
       })
