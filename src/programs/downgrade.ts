@@ -42,7 +42,8 @@ export const admit = (
       })
     },
     onFailure: (error) => {
-      const lesser = error.reason._tag === "Exhausted" ? lesserOf(request, model, written.chat) : undefined
+      const forMoney = error._tag === "BudgetError" && error.reason._tag !== "Unavailable"
+      const lesser = forMoney ? lesserOf(request, model, written.chat) : undefined
       if (lesser === undefined) return Effect.fail(error)
       return Effect.flatMap(Sizing.fit(request, lesser.model, lesser.chat), (fits) =>
         Effect.map(Admission.chat(request, lesser.model, lesser.chat, fits), (account) => {

@@ -23,6 +23,8 @@ export interface BudgetRequest {
   readonly inputTokens: number
   /** Most output tokens of the answer. */
   readonly outputTokens: number
+  /** The answer can be cut: where a cap as a whole is smaller, only so much is set aside. */
+  readonly elastic?: boolean
 }
 
 /** What a request has cost, and what of. */

@@ -44,9 +44,9 @@ const lookMs = 20
 /** A look that comes so much later than it should comes after a pause of the process, or of the machine. */
 const gapMs = 200
 
-/** Permits that are held for longer than a lease lives. */
-const longShare = 0.1
-const longFactor = 1.5
+/** Some permits are held for much longer than a lease lives, and than a process is stopped. */
+const longShare = 0.05
+const longFactor = 3.5
 
 let permits = 0
 let stopping = false
@@ -107,7 +107,7 @@ const visit = Effect.fnUntraced(function* (acquire: Acquire) {
   const until = t + (chance.unit() < longShare ? longFactor * setup.ttlMs : chance.between(...setup.holdMs))
   let last = t
   // oxlint-disable-next-line eslint/no-unmodified-loop-condition -- callbacks change it
-  while (open && last < until) {
+  while (open && last < until && !stopping) {
     yield* Effect.sleep(Math.min(lookMs, Math.max(1, until - last)))
     const now = sharedMs()
     if (!permit.held()) end("lost")

@@ -3,6 +3,8 @@
  */
 import type { BudgetPolicy, Cap, Caps, CapState } from "../../domain/budget.ts"
 import type { Caller } from "../../domain/caller.ts"
+import { cost } from "../../domain/catalog.ts"
+import type { Price } from "../../domain/catalog.ts"
 import { BudgetError } from "../../domain/errors.ts"
 import type { BudgetUnit } from "../../domain/errors.ts"
 import * as Guard from "../../services/guard.ts"
@@ -56,6 +58,24 @@ export interface Asked {
 /** An amount that can be booked: a whole number, not negative, and one that sums can be made of. */
 export const amount = (value: number): number =>
   value > 0 ? Math.min(Math.ceil(value), Number.MAX_SAFE_INTEGER / 1_024) : 0
+
+/** Output tokens, at most `output`, that each cap as a whole has room for beside the prompt; at least one. */
+export const roomFor = (
+  caps: ReadonlyArray<Pick<AppliedCap, "cap">>,
+  price: Price,
+  input: number,
+  output: number
+): number => {
+  let room = output
+  const prompt = cost(price, { prompt_tokens: input, completion_tokens: 0 })
+  for (const { cap } of caps) {
+    if (cap.tokens !== undefined) room = Math.min(room, cap.tokens - input)
+    if (cap.microUsd !== undefined && price.output > 0) {
+      room = Math.min(room, Math.floor(((cap.microUsd - prompt) * 1_000_000) / price.output))
+    }
+  }
+  return Math.max(1, room)
+}
 
 /** The refusal where a request is larger than a cap as a whole; `undefined` where it may fit. */
 export const neverFits = (

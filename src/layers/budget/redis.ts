@@ -108,16 +108,14 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
     const { caller, inputTokens, model, price } = request
     const caps = Caps.applied(policy, ofTenant, caller.tenant, caller.feature)
     const input = Caps.amount(inputTokens)
-    const output = estimate.output(model, caller.feature, Caps.amount(request.outputTokens))
+    const every = [{ cap: policy.request, scope: "request", window: "request" } as const, ...caps]
+    const most = estimate.output(model, caller.feature, Caps.amount(request.outputTokens))
+    const output = request.elastic === true ? Caps.roomFor(every, price, input, most) : most
     const asked = {
       microUsd: cost(price, { prompt_tokens: input, completion_tokens: output }),
       tokens: input + output
     }
-    const tooLarge = Caps.neverFits(
-      requestId,
-      [{ cap: policy.request, scope: "request", window: "request" }, ...caps],
-      asked
-    )
+    const tooLarge = Caps.neverFits(requestId, every, asked)
     if (tooLarge !== undefined) return Effect.fail(tooLarge)
     const id = `${prefix}-${++made}`
     if (caps.length === 0) return Effect.succeed(uncapped(id, request, asked))
