@@ -12,6 +12,8 @@ export interface Absence {
   readonly process: string
   readonly fromMs: number
   readonly toMs: number
+  /** It was longer than a permit lives: who comes back has to be given the permit again, and others may have had it. */
+  readonly lapses?: boolean
 }
 
 /** One permit in the hands of a process. */
@@ -36,7 +38,8 @@ export interface Span {
 /**
  * When a permit was in use. A process that is absent uses nothing; one that comes back and finds its permit lost, or
  * gives it back before its absence is over, has used it until the pause, and again from the moment at which it looked
- * and thought that it still had it, if ever. One that comes back and goes on has had it all the while.
+ * and thought that it still had it, if ever. One that comes back and goes on has had it all the while, unless permits do
+ * not live for so long.
  */
 export const uses = (holding: Holding, absences: ReadonlyArray<Absence>): ReadonlyArray<Span> => {
   const within = absences
@@ -47,7 +50,8 @@ export const uses = (holding: Holding, absences: ReadonlyArray<Absence>): Readon
   for (const absence of within) {
     if (absence.fromMs < from) continue
     if (absence.toMs === Infinity) return [...spans, { fromMs: from, toMs: absence.fromMs }]
-    if (holding.end !== "lost" && holding.toMs > absence.toMs) continue
+    const goesOn = holding.end !== "lost" && holding.toMs > absence.toMs
+    if (goesOn && absence.lapses !== true) continue
     spans.push({ fromMs: from, toMs: absence.fromMs })
     const seen = holding.seenMs.find((at) => at >= absence.toMs)
     if (seen === undefined) return spans

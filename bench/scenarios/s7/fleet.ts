@@ -117,7 +117,7 @@ export const make = ({ faketime, seed, setup, skewMs }: Options) => {
     await during()
     const toMs = sharedMs()
     for (const { process } of victims) process.signal("SIGCONT")
-    const gone = victims.map(({ name }) => ({ process: name, fromMs, toMs }))
+    const gone = victims.map(({ name }) => ({ process: name, fromMs, toMs, lapses: toMs - fromMs > setup.ttlMs }))
     absences.push(...gone)
     return gone
   }

@@ -53,6 +53,11 @@ describe("permits held", () => {
     assert.strictEqual(History.permitsOverLimit([holding("a", 0, 50), other], paused, 1), 0)
     // It went on as if nothing had been.
     assert.strictEqual(History.permitsOverLimit([holding("a", 0, 70), other], paused, 1), 1)
+    // The same, where permits do not live for so long: another may have had it meanwhile, but not afterwards.
+    const lapsed = paused.map((absence) => ({ ...absence, lapses: true }))
+    const again = holding("a", 0, 70, { seenMs: [51] })
+    assert.strictEqual(History.permitsOverLimit([again, holding("b", 30, 50)], lapsed, 1), 0)
+    assert.strictEqual(History.permitsOverLimit([again, other], lapsed, 1), 1)
   })
 
   it("means are over time", () => {

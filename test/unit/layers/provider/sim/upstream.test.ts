@@ -446,7 +446,12 @@ describe("limits", () => {
     Effect.gen(function* () {
       const { control, upstream } = yield* Sim.make({ ...steady, rpm: 60, burstMs: 2000 })
       const first = yield* within(200, Effect.scoped(upstream.open(candidate, open(chat()))))
-      assert.deepStrictEqual(first.upstream, { remainingRequests: 1, remainingTokens: undefined })
+      assert.deepStrictEqual(first.upstream, {
+        remainingRequests: 1,
+        remainingTokens: undefined,
+        limitRequests: 60,
+        limitTokens: undefined
+      })
       assert.strictEqual(
         (yield* within(0, call(upstream, open(chat({ sim: { ttftMs: 0, perTokenMs: 0 } }))))).error,
         undefined
