@@ -78,17 +78,17 @@ export interface Shape extends Pick<
 export const shapes: { readonly [size in "full" | "small"]: Shape } = {
   full: {
     processes: 20,
-    timeoutMs: 100,
+    timeoutMs: 250,
     cap: 100_000_000,
     callers: 200,
-    callMs: [1_000, 5_000],
-    pauseMs: 2_000,
-    reservationMs: 15_000,
+    callMs: [3_000, 9_000],
+    pauseMs: 6_000,
+    reservationMs: 20_000,
     claimMs: 30_000,
     faults: 0.1,
     twice: 0.05,
     late: 0.002,
-    runMs: 45_000,
+    runMs: 60_000,
     kills: 4,
     quietMs: 15_000
   },

@@ -8,7 +8,9 @@
  *
  * - `rl:…`: a bucket of a rate limit: the time at which it is full again (GCRA, as in `rate-limiter/memory.ts`)
  * - `l:TENANT`: a tenant's leases, a sorted set of ids by expiry; `fence` counts them
- * - `b:CAP:WINDOW`: a cap's counters: `s`, `t` spent micro-dollars and tokens, `r`, `q` reserved, `v` version
+ * - `b:CAP:WINDOW`: a cap's counters: `s`, `t` spent micro-dollars and tokens, `r`, `q` reserved, `v` version, `e` when
+ *   they were first set: a reservation is taken off only from the counters that it was added to, not from those that
+ *   took their place when Redis had forgotten them
  * - `res:ID`: a reservation; `resx`: all of them by expiry
  * - `ledger`: a stream of entries that wait to be written to the books. It is filled by the same script that changes
  *   `s` and `t`, so that the two cannot disagree
@@ -35,7 +37,20 @@ local function window(kind)
   return 'm' .. year .. '-' .. month
 end
 local function eachCap(caps, f)
-  for cap in string.gmatch(caps, '[^\\n]+') do f(cap) end
+  for _, cap in ipairs(cjson.decode(caps)) do f(cap[1], cap[2]) end
+end
+-- A cap's counters change by what is reserved less and spent more; counters that are gone are set from the books.
+local function move(caps, reserved, reservedTokens, spent, tokens)
+  eachCap(caps, function(cap, since)
+    local e = redis.call('HGET', cap, 'e')
+    if not e then return end
+    if e == since then
+      redis.call('HINCRBY', cap, 'r', 0 - reserved)
+      redis.call('HINCRBY', cap, 'q', 0 - reservedTokens)
+    end
+    redis.call('HINCRBY', cap, 's', spent)
+    redis.call('HINCRBY', cap, 't', tokens)
+  end)
 end
 local function book(ledger, id, kind, at, input, output, usd, meta)
   if ledger == '1' then
@@ -95,7 +110,7 @@ while i <= #ARGV do
       local key = base .. 'b:' .. name .. ':' .. kind
       local mostUsd, mostTokens = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
       i = i + 4
-      local c = redis.call('HMGET', key, 'v', 's', 'r', 't', 'q')
+      local c = redis.call('HMGET', key, 'v', 's', 'r', 't', 'q', 'e')
       if not c[1] then return { 0, 'U', k, kind } end
       local usd, tokens = tonumber(c[2] or 0) + tonumber(c[3] or 0), tonumber(c[4] or 0) + tonumber(c[5] or 0)
       if not known then
@@ -103,7 +118,7 @@ while i <= #ARGV do
         if mostTokens >= 0 and tokens + r.input + r.output > mostTokens then return { 0, 'B', k, 1, tokens } end
         usd, tokens = usd + r.usd, tokens + r.input + r.output
       end
-      r.caps[k] = { key, usd, tokens }
+      r.caps[k] = { key, usd, tokens, c[6] or '' }
     end
     r.known = known
     reservations[#reservations + 1] = r
@@ -123,7 +138,7 @@ end
 for _, r in ipairs(reservations) do
   local keys = {}
   for k, cap in ipairs(r.caps) do
-    keys[k] = cap[1]
+    keys[k] = { cap[1], cap[4] }
     if not r.known then
       redis.call('HINCRBY', cap[1], 'r', r.usd)
       redis.call('HINCRBY', cap[1], 'q', r.input + r.output)
@@ -132,7 +147,7 @@ for _, r in ipairs(reservations) do
     answer[#answer + 1] = cap[3]
   end
   if not r.known then
-    redis.call('HSET', base .. 'res:' .. r.id, 'caps', table.concat(keys, '\\n'), 'usd', r.usd, 'in', r.input, 'out', r.output,
+    redis.call('HSET', base .. 'res:' .. r.id, 'caps', cjson.encode(keys), 'usd', r.usd, 'in', r.input, 'out', r.output,
       'at', math.floor(now / 1000), 'meta', r.meta)
     redis.call('ZADD', base .. 'resx', now + r.ttl, r.id)
   end
@@ -186,20 +201,10 @@ while i <= #ARGV do
       redis.call('DEL', key)
       redis.call('ZREM', base .. 'resx', id)
       if r[6] then
-        eachCap(r[1], function(cap)
-          redis.call('HINCRBY', cap, 's', usd - heldUsd)
-          redis.call('HINCRBY', cap, 't', input + output - heldIn - heldOut)
-        end)
+        move(r[1], 0, 0, usd - heldUsd, input + output - heldIn - heldOut)
         book(books, id, 'corrected', at, input - heldIn, output - heldOut, usd - heldUsd, op == 'B' and meta or r[6])
       else
-        eachCap(r[1], function(cap)
-          redis.call('HINCRBY', cap, 'r', -heldUsd)
-          redis.call('HINCRBY', cap, 'q', -heldIn - heldOut)
-          if op == 'B' then
-            redis.call('HINCRBY', cap, 's', usd)
-            redis.call('HINCRBY', cap, 't', input + output)
-          end
-        end)
+        move(r[1], heldUsd, heldIn + heldOut, usd, input + output)
         if op == 'B' then book(books, id, 'settled', at, input, output, usd, meta) end
       end
     end
@@ -222,10 +227,11 @@ local usd, tokens = tonumber(ARGV[3]) - tonumber(r[2]), tonumber(ARGV[4]) + tonu
 if usd <= 0 and tokens <= 0 then return 1 end
 local n, i = 0, 7
 local ok = true
-eachCap(r[1], function(cap)
+eachCap(r[1], function(cap, since)
   local mostUsd, mostTokens = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
   i = i + 2
-  local c = redis.call('HMGET', cap, 's', 'r', 't', 'q')
+  local c = redis.call('HMGET', cap, 's', 'r', 't', 'q', 'e')
+  if c[5] ~= since then ok = false end
   if mostUsd >= 0 and tonumber(c[1] or 0) + tonumber(c[2] or 0) + usd > mostUsd then ok = false end
   if mostTokens >= 0 and tonumber(c[3] or 0) + tonumber(c[4] or 0) + tokens > mostTokens then ok = false end
 end)
@@ -251,12 +257,8 @@ for _, id in ipairs(ids) do
   local r = redis.call('HMGET', key, 'caps', 'usd', 'in', 'out', 'at', 'meta')
   redis.call('ZREM', base .. 'resx', id)
   if r[1] then
-    eachCap(r[1], function(cap)
-      redis.call('HINCRBY', cap, 'r', -tonumber(r[2]))
-      redis.call('HINCRBY', cap, 'q', -tonumber(r[3]) - tonumber(r[4]))
-      redis.call('HINCRBY', cap, 's', r[2])
-      redis.call('HINCRBY', cap, 't', tonumber(r[3]) + tonumber(r[4]))
-    end)
+    local held = tonumber(r[3]) + tonumber(r[4])
+    move(r[1], tonumber(r[2]), held, tonumber(r[2]), held)
     book(books, id, 'expired', tonumber(r[5]), r[3], r[4], r[2], r[6])
     redis.call('HSET', key, 'swept', r[6])
     redis.call('PEXPIRE', key, grace)
@@ -278,6 +280,7 @@ if version ~= tonumber(ARGV[6]) then return 0 end
 if ARGV[8] ~= '' and (redis.call('HGET', key, 's') or '0') ~= ARGV[8] then return 0 end
 if ARGV[8] ~= '' and redis.call('XLEN', base .. 'ledger') > 0 then return 0 end
 redis.call('HSET', key, 'v', version + 1, 's', ARGV[4], 't', ARGV[5])
+if version == 0 then redis.call('HSET', key, 'e', string.format('%.0f', now)) end
 redis.call('PEXPIRE', key, ARGV[7])
 return 1`)
 
