@@ -2,6 +2,7 @@
  * A process of S6: callers of one tenant who always want a call, each of a size of the trace. The call itself is a
  * sleep; what it costs is known beforehand, and to nobody but the journal. One without callers is the auditor.
  */
+import { flushCompileCache } from "node:module"
 import { Effect, Exit, Fiber, ManagedRuntime } from "effect"
 import * as Caller from "../../../src/domain/caller.ts"
 import { cost } from "../../../src/domain/catalog.ts"
@@ -135,7 +136,11 @@ const worker = (money: Money): Effect.Effect<void> => {
 let running: Fiber.Fiber<unknown, unknown> | undefined
 
 serveParent({
-  ready: () => runtime.runPromise(Effect.void),
+  ready: async () => {
+    await runtime.runPromise(Effect.void)
+    // What this one has compiled, those that start after it need not.
+    flushCompileCache()
+  },
   go: () => {
     running = runtime.runFork(
       Effect.flatMap(setup.policy === "check-then-add" ? naive : ours, (money) =>

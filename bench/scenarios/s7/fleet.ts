@@ -59,8 +59,12 @@ export const make = ({ faketime, seed, setup, skewMs }: Options) => {
   const journals = new Map<string, string>()
   let started = 0
 
-  /** Start so many more; they ask for permits when this resolves. */
+  /** Start so many more; the first of all alone, so that the others find compiled what they need; they ask for permits when this resolves. */
   const add = async (count: number): Promise<void> => {
+    if (started === 0 && count > 1) {
+      await add(1)
+      return add(count - 1)
+    }
     const fresh = Array.from({ length: count }, () => {
       const index = started++
       const name = `p${index}`

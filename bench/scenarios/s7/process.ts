@@ -2,6 +2,7 @@
  * A process of S7: callers of one tenant who always want a permit, hold it for a while, and look every 20 ms whether it
  * is still theirs. All that happens to a permit is in the journal before the caller goes on.
  */
+import { flushCompileCache } from "node:module"
 import { Effect, Exit, Fiber, Layer, ManagedRuntime, Scope } from "effect"
 import { serveParent } from "../../child/ipc.ts"
 import { RedisClient } from "../../../src/layers/redis/client.ts"
@@ -143,7 +144,11 @@ const loop = Stalls.watch()
 let running: Fiber.Fiber<unknown, unknown> | undefined
 
 serveParent({
-  ready: () => runtime.runPromise(Effect.void),
+  ready: async () => {
+    await runtime.runPromise(Effect.void)
+    // What this one has compiled, those that start after it need not.
+    flushCompileCache()
+  },
   go: () => {
     running = runtime.runFork(
       Effect.flatMap(acquireOf(), (acquire) =>
