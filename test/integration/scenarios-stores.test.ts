@@ -22,12 +22,26 @@ const play = (bench: RealBench, variant: string, policy: string): Effect.Effect<
     Effect.sync(endChildren)
   )
 
-/** What a machine that is busy with something else makes miss is tried again, not judged. */
-const mostTries = 3
+/**
+ * What must hold on any machine, however busy: money, books, permits. How fast, and how often in vain, is for the
+ * benchmarks to judge (`npm run bench -- S6`), on a machine of their own.
+ */
+const always: ReadonlySet<string> = new Set([
+  "overshoot_ratio",
+  "ledger_mismatch_usd",
+  "booked_missing",
+  "booked_twice",
+  "permits_over_limit",
+  "fence_violations",
+  "capped_let_in"
+])
+
+/** A process that got no core for seconds may look like one that was lost. */
+const mostTries = 2
 
 const missed = (bench: RealBench, variant: string, figures: Figures): ReadonlyArray<string> =>
   (bench.cases.find((one) => one.variant === variant)?.targets ?? [])
-    .filter((target) => !Case.isMet(target, figures))
+    .filter((target) => always.has(target.field) && !Case.isMet(target, figures))
     .map(({ at, bound, field }) => `${field} is ${figures[field]}, not at ${at} ${bound}`)
 
 const meets = Effect.fnUntraced(function* (bench: RealBench, variant: string, policy: string) {

@@ -207,6 +207,10 @@ while i <= #ARGV do
         move(r[1], heldUsd, heldIn + heldOut, usd, input + output)
         if op == 'B' then book(books, id, 'settled', at, input, output, usd, meta) end
       end
+    elseif op == 'X' then
+      -- Given back before it was here: an admission that is still on its way finds its id taken, and charges nothing.
+      redis.call('HSET', key, 'gone', '1')
+      redis.call('PEXPIRE', key, 600000)
     end
   end
 end
