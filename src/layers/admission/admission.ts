@@ -146,6 +146,8 @@ class Batch {
     if (answer[0] === 1) return this.admit(answer as ReadonlyArray<number>)
     if (this.outcomes !== undefined || round !== this.rounds) return
     if (answer[1] === "U") return this.unseeded(Number(answer[2]) - 1, String(answer[3]))
+    // Another send may find room a moment later, and its answer may be lost: nothing of its ids is to be kept.
+    if (this.sends > 1) for (const part of this.parts) if (part.section !== "L") part.giveBack(this.host.settlements)
     const refused: Outcome = { _tag: "Refused", values: answer.slice(2).map(Number) }
     this.finish(this.parts.map(({ section }) => (section === answer[1] ? refused : otherwise)))
   }
