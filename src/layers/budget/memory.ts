@@ -6,9 +6,8 @@
  * the next one begins with what the books say.
  */
 import { Clock, Effect, Layer, Random } from "effect"
-import type { BudgetPolicy, CapState, Caps as TenantCaps } from "../../domain/budget.ts"
+import type { BudgetPolicy } from "../../domain/budget.ts"
 import { downgradeOf } from "../../domain/budget.ts"
-import { cost } from "../../domain/catalog.ts"
 import type { BudgetError, StoreError } from "../../domain/errors.ts"
 import { Budget } from "../../services/budget.ts"
 import * as BudgetPort from "../../services/budget.ts"
@@ -16,10 +15,12 @@ import type { BudgetRequest, BudgetReservation, BudgetStatus } from "../../servi
 import { BudgetCaps } from "../../services/budget-caps.ts"
 import * as Guard from "../../services/guard.ts"
 import { Ledger } from "../../services/ledger.ts"
+import * as ProcessId from "../admission/process-id.ts"
 import * as Caps from "./caps.ts"
 import type { AppliedCap } from "./caps.ts"
 import * as Entry from "./entry.ts"
 import { Estimate } from "./estimate.ts"
+import * as Question from "./question.ts"
 import * as Windows from "./windows.ts"
 
 /** What was spent and is reserved under one cap in one window. */
@@ -79,7 +80,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
   const now = () => clock.currentTimeMillisUnsafe()
   const estimate = new Estimate(policy)
   const counters = new Map<string, Counter>()
-  const prefix = Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
+  const prefix = ProcessId.make(random)
   let made = 0
 
   const keep = (key: string, counter: Counter): Counter => {
@@ -108,47 +109,20 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
       ? Effect.succeed(caps.map((applied) => ({ applied, counter: counters.get(keyOf(applied, at))! })))
       : Effect.forEach(caps, (applied) => counterOf(applied, at))
 
-  const reserveUnsafe =
-    (request: BudgetRequest) =>
-    (restore: Guard.Restore, requestId: string | undefined): Effect.Effect<BudgetReservation, BudgetError> => {
-      const { tenant } = request.caller
-      const known = budgetCaps.capsOf(tenant)
-      if (known !== undefined) return reserveUnder(known, request, restore, requestId)
-      // A cap that cannot be read must not be taken for none.
-      const read = Effect.mapError(restore(budgetCaps.load(tenant)), () => Caps.unavailable(requestId))
-      return Effect.flatMap(read, (caps) => reserveUnder(caps, request, restore, requestId))
-    }
-
-  const reserveUnder = (
-    ofTenant: TenantCaps,
-    request: BudgetRequest,
-    restore: Guard.Restore,
-    requestId: string | undefined
-  ): Effect.Effect<BudgetReservation, BudgetError> => {
+  const decide: Question.Decide = (question, restore, requestId) => {
     const at = now()
-    const { caller, inputTokens, model, price } = request
-    const caps = Caps.applied(policy, ofTenant, caller.tenant, caller.feature)
-    const input = Caps.amount(inputTokens)
-    const every = [{ cap: policy.request, scope: "request", window: "request" } as const, ...caps]
-    const most = estimate.output(model, caller.feature, Caps.amount(request.outputTokens))
-    const output = request.elastic === true ? Caps.roomFor(every, price, input, most) : most
-    const asked = {
-      microUsd: cost(price, { prompt_tokens: input, completion_tokens: output }),
-      tokens: input + output
-    }
-    const tooLarge = Caps.neverFits(requestId, every, asked)
-    if (tooLarge !== undefined) return Effect.fail(tooLarge)
-    const decide = (counted: ReadonlyArray<Counted>): Effect.Effect<BudgetReservation, BudgetError> => {
+    const { asked, caps, request } = question
+    const under = (counted: ReadonlyArray<Counted>): Effect.Effect<BudgetReservation, BudgetError> => {
       const refused = inTheWay(requestId, counted, asked.microUsd, asked.tokens)
       if (refused !== undefined) return Effect.fail(refused)
       take(counted, asked.microUsd, asked.tokens)
       return Effect.succeed(hold(`${prefix}-${++made}`, request, counted, asked, at))
     }
-    if (caps.length === 0) return decide([])
-    const found = countersOf(caps, at)
+    if (caps.length === 0) return under([])
+    const found = restore(countersOf(caps, at))
     return Guard.chain(
-      Effect.mapError(restore(found), () => Caps.unavailable(requestId)),
-      decide
+      Effect.mapError(found, () => Caps.unavailable(requestId)),
+      under
     )
   }
 
@@ -163,7 +137,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
     const states = counted.flatMap(({ applied, counter }) =>
       Caps.statesOf(applied, counter.microUsd + counter.reservedMicroUsd, counter.tokens + counter.reservedTokens)
     )
-    const capped = counted.length > 0 || policy.request.microUsd !== undefined || policy.request.tokens !== undefined
+    const capped = counted.length > 0 || Question.isBounded(policy)
     let open = true
     let { microUsd, tokens } = asked
     const close = (): boolean => {
@@ -176,14 +150,14 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
       id,
       granted: () => (capped ? microUsd : Infinity),
       grantedTokens: () => (capped ? tokens : Infinity),
-      advice: adviceOf(policy, request, states),
+      advice: Question.adviceOf(policy, request, states),
       warnings: Caps.past(states, policy.soft),
       extend: (more, moreTokens) =>
         Effect.sync(() => {
           if (!open) return false
           if (!capped) return true
           const [usd, count] = [Caps.amount(more), Caps.amount(moreTokens)]
-          if (!fitsRequest(policy, microUsd + usd, tokens + count)) return false
+          if (!Question.fitsRequest(policy, microUsd + usd, tokens + count)) return false
           if (inTheWay(undefined, counted, usd, count) !== undefined) return false
           take(counted, usd, count)
           microUsd += usd
@@ -239,27 +213,12 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
   })
 
   return BudgetPort.make({
-    reserveUnsafe,
+    reserveUnsafe: Question.asking(policy, estimate, budgetCaps, decide),
     downgrade: ({ plan }) => downgradeOf(policy, plan),
     status,
     recompute
   })
 })
-
-/** What the hard threshold means for a request whose caps stand at `states`. */
-export const adviceOf = (
-  policy: BudgetPolicy,
-  { caller }: BudgetRequest,
-  states: ReadonlyArray<CapState>
-): BudgetReservation["advice"] =>
-  downgradeOf(policy, caller.plan) !== undefined && Caps.past(states, policy.downgrade).length > 0
-    ? "downgrade"
-    : "full"
-
-/** Whether one request may hold so much. */
-export const fitsRequest = ({ request }: BudgetPolicy, microUsd: number, tokens: number): boolean =>
-  (request.microUsd === undefined || microUsd <= request.microUsd) &&
-  (request.tokens === undefined || tokens <= request.tokens)
 
 /** {@link make} as a layer. */
 export const layer = (policy: BudgetPolicy): Layer.Layer<Budget, never, Ledger | BudgetCaps> =>

@@ -13,25 +13,24 @@
  */
 import { Clock, Duration, Effect, Layer, Random, Schedule } from "effect"
 import { downgradeOf } from "../../domain/budget.ts"
-import type { BudgetPolicy, Caps as TenantCaps } from "../../domain/budget.ts"
-import { cost } from "../../domain/catalog.ts"
+import type { BudgetPolicy } from "../../domain/budget.ts"
 import { StoreError } from "../../domain/errors.ts"
 import type { BudgetError } from "../../domain/errors.ts"
 import { Budget } from "../../services/budget.ts"
 import * as BudgetPort from "../../services/budget.ts"
 import type { BudgetRequest, BudgetReservation, BudgetStatus } from "../../services/budget.ts"
 import { BudgetCaps } from "../../services/budget-caps.ts"
-import type * as Guard from "../../services/guard.ts"
 import { Ledger } from "../../services/ledger.ts"
 import { Admission } from "../admission/admission.ts"
 import type { Outcome, Part } from "../admission/admission.ts"
 import * as Lua from "../admission/lua.ts"
+import * as ProcessId from "../admission/process-id.ts"
 import { RedisClient } from "../redis/client.ts"
 import * as Caps from "./caps.ts"
 import type { AppliedCap } from "./caps.ts"
 import * as Entry from "./entry.ts"
 import { Estimate } from "./estimate.ts"
-import { adviceOf, fitsRequest } from "./memory.ts"
+import * as Question from "./question.ts"
 import * as Windows from "./windows.ts"
 
 /** Pause (ms) between two looks for expired reservations, of one process of several. */
@@ -59,7 +58,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
   const base = client.key("")
   const keys = [client.key("fence")]
   const ttlUs = Math.round(policy.reservationMs * 1_000)
-  const prefix = Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
+  const prefix = ProcessId.make(random)
   let made = 0
   let backlog = 0
 
@@ -88,35 +87,8 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
     yield* client.run(Lua.seed, keys, [base, name, window, microUsd, tokens, 0, Windows.keptMs(kind), ""])
   })
 
-  const reserveUnsafe =
-    (request: BudgetRequest) =>
-    (restore: Guard.Restore, requestId: string | undefined): Effect.Effect<BudgetReservation, BudgetError> => {
-      const { tenant } = request.caller
-      const known = budgetCaps.capsOf(tenant)
-      if (known !== undefined) return reserveUnder(known, request, restore, requestId)
-      // A cap that cannot be read must not be taken for none.
-      const read = Effect.mapError(restore(budgetCaps.load(tenant)), () => Caps.unavailable(requestId))
-      return Effect.flatMap(read, (caps) => reserveUnder(caps, request, restore, requestId))
-    }
-
-  const reserveUnder = (
-    ofTenant: TenantCaps,
-    request: BudgetRequest,
-    restore: Guard.Restore,
-    requestId: string | undefined
-  ): Effect.Effect<BudgetReservation, BudgetError> => {
-    const { caller, inputTokens, model, price } = request
-    const caps = Caps.applied(policy, ofTenant, caller.tenant, caller.feature)
-    const input = Caps.amount(inputTokens)
-    const every = [{ cap: policy.request, scope: "request", window: "request" } as const, ...caps]
-    const most = estimate.output(model, caller.feature, Caps.amount(request.outputTokens))
-    const output = request.elastic === true ? Caps.roomFor(every, price, input, most) : most
-    const asked = {
-      microUsd: cost(price, { prompt_tokens: input, completion_tokens: output }),
-      tokens: input + output
-    }
-    const tooLarge = Caps.neverFits(requestId, every, asked)
-    if (tooLarge !== undefined) return Effect.fail(tooLarge)
+  const decide: Question.Decide = (question, restore, requestId) => {
+    const { asked, caps, input, output, request } = question
     const id = `${prefix}-${++made}`
     if (caps.length === 0) return Effect.succeed(uncapped(id, request, asked))
     if (backlog > mostBacklog) return Effect.fail(Caps.unavailable(requestId))
@@ -144,7 +116,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
         )
       }
     }
-    const decide = (outcome: Outcome): Effect.Effect<BudgetReservation, BudgetError> => {
+    const answer = (outcome: Outcome): Effect.Effect<BudgetReservation, BudgetError> => {
       switch (outcome._tag) {
         case "Admitted":
           return Effect.succeed(capped(id, request, caps, input, output, asked.microUsd, outcome.values))
@@ -160,12 +132,12 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
           return Effect.fail(Caps.unavailable(requestId))
       }
     }
-    return Effect.flatMap(restore(join(requestId, caller, part)), decide)
+    return Effect.flatMap(restore(join(requestId, request.caller, part)), answer)
   }
 
   /** No cap of a tenant or a feature: nothing to set aside; what it costs is booked all the same. */
   const uncapped = (id: string, request: BudgetRequest, asked: Caps.Asked): BudgetReservation => {
-    const bounded = policy.request.microUsd !== undefined || policy.request.tokens !== undefined
+    const bounded = Question.isBounded(policy)
     let open = true
     let { microUsd, tokens } = asked
     return {
@@ -176,7 +148,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
       warnings: [],
       extend: (more, moreTokens) =>
         Effect.sync(() => {
-          if (!open || (bounded && !fitsRequest(policy, microUsd + more, tokens + moreTokens))) return false
+          if (!open || (bounded && !Question.fitsRequest(policy, microUsd + more, tokens + moreTokens))) return false
           microUsd += Caps.amount(more)
           tokens += Caps.amount(moreTokens)
           return true
@@ -214,12 +186,12 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
       id,
       granted: () => microUsd,
       grantedTokens: () => input + output + extra,
-      advice: adviceOf(policy, request, states),
+      advice: Question.adviceOf(policy, request, states),
       warnings: Caps.past(states, policy.soft),
       extend: (more, moreTokens) =>
         Effect.suspend(() => {
           const [usd, tokens] = [microUsd + Caps.amount(more), extra + Caps.amount(moreTokens)]
-          if (!open || !client.usable() || !fitsRequest(policy, usd, input + output + tokens)) {
+          if (!open || !client.usable() || !Question.fitsRequest(policy, usd, input + output + tokens)) {
             return Effect.succeed(false)
           }
           return Effect.match(
@@ -321,7 +293,7 @@ export const make = Effect.fnUntraced(function* (policy: BudgetPolicy) {
   })
 
   return BudgetPort.make({
-    reserveUnsafe,
+    reserveUnsafe: Question.asking(policy, estimate, budgetCaps, decide),
     downgrade: ({ plan }) => downgradeOf(policy, plan),
     status,
     recompute

@@ -22,6 +22,7 @@ import type { Outcome, Part } from "../admission/admission.ts"
 import { livesUs, wordMs } from "../admission/fleet.ts"
 import type { Fleet } from "../admission/fleet.ts"
 import * as Lua from "../admission/lua.ts"
+import * as ProcessId from "../admission/process-id.ts"
 import type { Settlements } from "../admission/settlements.ts"
 import { RedisClient } from "../redis/client.ts"
 import * as Memory from "./memory.ts"
@@ -96,7 +97,7 @@ export const make = Effect.fnUntraced(function* (policy: LeasePolicy, fleet: Fle
   const random = yield* Random.Random
   const local = Memory.make(policy, fleet.share)
   const mine = new Map<string, Held>()
-  const process = newId(random)
+  const process = ProcessId.make(random)
   const ttlUs = Math.round(policy.ttlMs * 1_000)
   let counter = 0
 
@@ -185,10 +186,6 @@ export const make = Effect.fnUntraced(function* (policy: LeasePolicy, fleet: Fle
       )
   })
 })
-
-/** Names this process among the others: 53 random bits. */
-const newId = (random: { readonly nextDoubleUnsafe: () => number }): string =>
-  Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
 
 /** {@link make} as a layer. */
 export const layer = (
