@@ -17,6 +17,14 @@
  */
 import * as RedisClient from "../redis/client.ts"
 
+/**
+ * How long (ms) an id is remembered after its reservation is over: longer than
+ * an admission that was sent twice stays on its way. One that was over before
+ * it was seen, the rare case, is known to be late.
+ */
+const overMs = 60_000
+const unseenMs = 600_000
+
 /** Shared by the scripts: the time, windows, and what a reservation does to its caps. */
 const common = `
 local base = ARGV[1]
@@ -196,9 +204,12 @@ while i <= #ARGV do
     else
       i = i + 2
     end
+    -- An admission of this id may still be on its way: it finds the id taken, and charges nothing.
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'over', '1')
+    redis.call('PEXPIRE', key, r[1] and ${overMs} or ${unseenMs})
     if r[1] then
       local heldUsd, heldIn, heldOut, at = tonumber(r[2]), tonumber(r[3]), tonumber(r[4]), tonumber(r[5])
-      redis.call('DEL', key)
       redis.call('ZREM', base .. 'resx', id)
       if r[6] then
         move(r[1], 0, 0, usd - heldUsd, input + output - heldIn - heldOut)
@@ -207,10 +218,6 @@ while i <= #ARGV do
         move(r[1], heldUsd, heldIn + heldOut, usd, input + output)
         if op == 'B' then book(books, id, 'settled', at, input, output, usd, meta) end
       end
-    elseif op == 'X' then
-      -- Given back before it was here: an admission that is still on its way finds its id taken, and charges nothing.
-      redis.call('HSET', key, 'gone', '1')
-      redis.call('PEXPIRE', key, 600000)
     end
   end
 end

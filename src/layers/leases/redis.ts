@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function* (policy: LeasePolicy, fleet: Fle
   let counter = 0
 
   /** Monotonic: a wall clock that is set moves no expiry. */
-  const now = (): number => Number(clock.currentTimeNanosUnsafe() / 1_000n) / 1_000
+  const now = (): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000n) / 1_000
 
   const say = (leases: ReadonlyArray<Held>): void => {
     const sentAt = now()

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Scope } from "effect"
 import type { LedgerEntry } from "../../../../src/domain/ledger.ts"
 import * as Caller from "../../../../src/domain/caller.ts"
+import * as Lua from "../../../../src/layers/admission/lua.ts"
 import { ask, spent, suite } from "../../../conformance/budget.ts"
 import * as Books from "../../../support/books.ts"
 import { available, breakable, redis, startCluster, startRedis } from "../../../support/redis.ts"
@@ -70,6 +71,32 @@ describe.skipIf(!breakable)("budgets over Redis", () => {
             ["corrected", -130]
           ]
         )
+      })
+    )
+  )
+
+  it.live("an admission that arrives after its reservation is over charges nothing and is never booked", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* redis
+        const { admission, budget, client, ...rest } = yield* Stores.process({ ...server, budgets: day(1_000) })
+        const one = { admission, budget, client, ...rest }
+        const late = (id: string) =>
+          client.run(
+            Lua.admit,
+            [client.key("fence")],
+            [client.key(""), "B", id, 100, 100, 0, 60_000_000, "{}", 1, "t:acme:day", "day", 1_000, -1]
+          )
+        const settled = yield* budget.reserve(ask(100, 0, acme))
+        settled.settle(spent(30))
+        const released = yield* budget.reserve(ask(100, 0, acme))
+        released.release()
+        admission.settlements.push(["X", "never-here"])
+        yield* admission.settlements.flush
+        for (const id of [settled.id, released.id, "never-here"]) yield* late(id)
+        assert.deepStrictEqual(yield* used(one), { spent: 30, reserved: 0 })
+        assert.strictEqual(yield* client.send("ZCARD", client.key("resx")), 0)
+        assert.strictEqual((yield* stream(one)).length, 1)
       })
     )
   )
